@@ -1,0 +1,3 @@
+//! Tasks of this workspace.
+#![forbid(unsafe_code)]
+fn main() {}
