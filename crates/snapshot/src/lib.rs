@@ -1,2 +1,35 @@
-//! placeholder
+//! The frozen value between capture and analyses.
+//!
+//! Holds: one [`Snapshot`]: what was looked at and how ([`Target`]), what could and could not be read ([`Coverage`]),
+//! the types with their sums, and, where they were asked for, every object ([`Objects`]) or one of them
+//! ([`Inspected`]). Left of it are time, races and rights; right of it are pure functions.
+//! Never does: IO, reading of a target, printing, JSON.
+
 #![forbid(unsafe_code)]
+
+mod coverage;
+mod inspected;
+mod objects;
+mod target;
+mod types;
+
+pub use coverage::{Coverage, Gap, GapKind};
+pub use inspected::{Brief, Holder, Inspected, Label, Reference, References, Unit};
+pub use objects::{Collector, Found, Object, Objects, State};
+pub use target::{Mode, Moment, Target};
+pub use types::{Known, Type};
+
+/// What one look at a process gave. Nothing in it changes afterwards, and nothing in it leads back to the process.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// What was looked at, when and how.
+    pub target: Target,
+    /// How much of the heap was read, how each byte is known, what is missing.
+    pub coverage: Coverage,
+    /// Every type that has an instance, in no promised order; [`Objects`] refers to them by index.
+    pub types: Vec<Type>,
+    /// Every object, when the question needs them one by one.
+    pub objects: Option<Objects>,
+    /// One object with its references, when the question is about one.
+    pub inspected: Option<Inspected>,
+}
