@@ -1,2 +1,28 @@
-//! placeholder
+//! One file per question, each a pure function from a snapshot to numbers.
+//!
+//! Holds: [`types`] (what there is most of), [`objects`] (which ones), [`object`] (what one is and who holds it).
+//! Never does: IO, printing, formatting; nothing here can reach a process. Same snapshot, same options, same answer.
+
 #![forbid(unsafe_code)]
+
+mod object;
+mod objects;
+mod types;
+
+pub use object::{object, Account, ObjectView};
+pub use objects::{objects, similar_types, Listing};
+pub use types::{types, Rest, TypeRow, TypeTable};
+
+/// What a list is sorted by; ties fall back to what does not change from run to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortBy {
+    /// What the allocators spend, biggest first.
+    #[default]
+    Footprint,
+    /// What `sys.getsizeof` says, biggest first.
+    Own,
+    /// Instances of a type, references to an object; most first.
+    Count,
+    /// The type's name, by code point.
+    Name,
+}
