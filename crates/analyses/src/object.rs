@@ -2,10 +2,10 @@
 
 use snapshot::{Inspected, Reference, References, Snapshot};
 
-/// The object that the snapshot inspected, with at most `limit` references each way.
-pub fn object(snapshot: &Snapshot, limit: Option<usize>) -> Option<ObjectView<'_>> {
+/// The object that the snapshot inspected, with at most `out` of its references and `held_by` of those to it.
+pub fn object(snapshot: &Snapshot, out: Option<usize>, held_by: Option<usize>) -> Option<ObjectView<'_>> {
     let it = snapshot.inspected.as_ref()?;
-    Some(ObjectView { it, account: account(it), out: front(&it.references_out, limit), held_by: front(&it.references_in, limit) })
+    Some(ObjectView { it, account: account(it), out: front(&it.references_out, out), held_by: front(&it.references_in, held_by) })
 }
 
 /// The answer to `object`.
@@ -83,7 +83,7 @@ mod tests {
             references_in: References { shown: vec![one.clone(), one], total: 2 },
         });
         let s = Snapshot { inspected, ..Snapshot::default() };
-        let view = object(&s, Some(1)).unwrap();
+        let view = object(&s, Some(1), Some(1)).unwrap();
         assert_eq!((view.account, view.out.len(), view.held_by.len()), (wanted, 0, 1));
     }
 
@@ -93,6 +93,6 @@ mod tests {
         check(5, 3, false, Account::Outside(2));
         check(3, 5, false, Account::Surplus(2));
         check(u64::MAX, 0, true, Account::Immortal);
-        assert!(object(&Snapshot::default(), None).is_none());
+        assert!(object(&Snapshot::default(), None, None).is_none());
     }
 }

@@ -1,0 +1,176 @@
+//! Words and widths: escaping what came from a target, shortening, grouping, percentages.
+
+use std::borrow::Cow;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// `s` with everything that a terminal might obey or hide made visible: control characters, escape sequences,
+/// direction overrides, zero-width and private characters, line breaks. A backslash is doubled, so that nothing
+/// that is shown can stand for two things.
+pub fn escaped(s: &str) -> Cow<'_, str> {
+    // escape_debug escapes what Unicode does not call printable, the format characters (bidi) among it.
+    let plain = |c: char| c == '\'' || c == '"' || (c.escape_debug().len() == 1 && c.width() != Some(0));
+    if s.chars().all(plain) {
+        return Cow::Borrowed(s);
+    }
+    let mut out = String::with_capacity(s.len() + 8);
+    for c in s.chars() {
+        if plain(c) {
+            out.push(c);
+        } else if c.escape_debug().len() == 1 {
+            out.extend(c.escape_unicode());
+        } else {
+            out.extend(c.escape_debug());
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Columns that `s` takes on a terminal.
+pub fn width(s: &str) -> usize {
+    s.width()
+}
+
+/// `s` in at most `max` columns, its middle replaced by `…`; the end keeps more than the front, since the last part
+/// of a dotted name says most.
+pub fn shortened(s: &str, max: usize) -> Cow<'_, str> {
+    if width(s) <= max {
+        return Cow::Borrowed(s);
+    }
+    let Some(room) = max.checked_sub(1) else { return Cow::Borrowed("") };
+    let front = prefix(s.chars(), room / 3);
+    let back: String = prefix(s.chars().rev(), room - width(&front)).chars().rev().collect();
+    Cow::Owned(format!("{front}…{back}"))
+}
+
+/// `s` in at most `max` columns, cut at its end.
+pub fn cut(s: &str, max: usize) -> Cow<'_, str> {
+    if width(s) <= max {
+        return Cow::Borrowed(s);
+    }
+    let Some(room) = max.checked_sub(1) else { return Cow::Borrowed("") };
+    Cow::Owned(format!("{}…", prefix(s.chars(), room)))
+}
+
+/// `1,234,567`.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, d) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(d);
+    }
+    out
+}
+
+/// `99.98 %` of `whole`. Rounded down, and up where it is not zero: `100 %` is said of all alone, `0 %` of nothing alone.
+pub fn percent(part: u64, whole: u64) -> String {
+    if part >= whole {
+        return if whole == 0 { "0 %".into() } else { "100 %".into() };
+    }
+    let hundredths = (u128::from(part) * 10_000 / u128::from(whole)) as u64;
+    match hundredths {
+        0 if part == 0 => "0 %".into(),
+        0 => "<0.01 %".into(),
+        h => format!("{}.{:02} %", h / 100, h % 100),
+    }
+}
+
+/// `1 object`, `2 objects`.
+pub fn counted(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(n), if n == 1 { "" } else { "s" })
+}
+
+/// A time that a person compares: `12.3 ms`, `1.24 s`.
+pub fn duration_ms(ms: f64) -> String {
+    match ms {
+        ms if ms < 10.0 => format!("{ms:.2} ms"),
+        ms if ms < 100.0 => format!("{ms:.1} ms"),
+        ms if ms < 1000.0 => format!("{ms:.0} ms"),
+        ms => format!("{:.2} s", ms / 1000.0),
+    }
+}
+
+/// `s` as one word of a POSIX shell.
+pub fn shell_quoted(s: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !s.is_empty() && s.chars().all(plain) {
+        return s.to_string();
+    }
+    format!("'{}'", s.replace('\'', r"'\''"))
+}
+
+/// As many characters as fit in `max` columns.
+fn prefix(chars: impl Iterator<Item = char>, max: usize) -> String {
+    let mut out = String::new();
+    let mut used = 0;
+    for c in chars {
+        used += c.width().unwrap_or(0);
+        if used > max {
+            break;
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_a_target_can_steer_a_terminal() {
+        for (raw, shown) in [
+            ("app.models.Session", "app.models.Session"),
+            ("it's \"quoted\"", "it's \"quoted\""),
+            ("größe.Größe", "größe.Größe"),
+            ("red\x1b[31m", r"red\u{1b}[31m"),
+            ("two\nlines\r\t", r"two\nlines\r\t"),
+            ("bell\x07", r"bell\u{7}"),
+            ("c1\u{9b}31m", r"c1\u{9b}31m"),
+            ("over\u{202e}ride", r"over\u{202e}ride"),
+            ("zero\u{200b}width", r"zero\u{200b}width"),
+            ("isolate\u{2066}", r"isolate\u{2066}"),
+            ("combining e\u{301}", r"combining e\u{301}"),
+            (r"back\slash", r"back\\slash"),
+            ("nul\0", r"nul\0"),
+        ] {
+            assert_eq!(escaped(raw), shown);
+        }
+    }
+
+    #[test]
+    fn long_names_lose_their_middle() {
+        for (s, max, shown) in [
+            ("app.models.Session", 18, "app.models.Session"),
+            ("app.models.Session", 10, "app…ession"),
+            ("app.models.Session", 1, "…"),
+            ("app.models.Session", 0, ""),
+            ("店.模型.会话", 8, "店….会话"),
+        ] {
+            let got = shortened(s, max);
+            assert_eq!(got, shown);
+            assert!(width(&got) <= max);
+        }
+        assert_eq!(cut("one two three", 8), "one two…");
+    }
+
+    #[test]
+    fn numbers_say_no_more_than_they_know() {
+        assert_eq!([0, 999, 1000, 1234567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        for (part, whole, shown) in [
+            (0, 0, "0 %"),
+            (0, 7, "0 %"),
+            (7, 7, "100 %"),
+            (999_999, 1_000_000, "99.99 %"),
+            (1, 1_000_000, "<0.01 %"),
+            (1, 8, "12.50 %"),
+            (u64::MAX - 1, u64::MAX, "99.99 %"),
+        ] {
+            assert_eq!(percent(part, whole), shown);
+        }
+        assert_eq!([0.5, 12.34, 250.0, 1234.0].map(duration_ms), ["0.50 ms", "12.3 ms", "250 ms", "1.23 s"]);
+    }
+}
