@@ -1,0 +1,1 @@
+"""The shop: catalogue, customers, sessions, orders, a page cache and a mailer."""
