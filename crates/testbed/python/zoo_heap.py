@@ -1,0 +1,18 @@
+"""The heap of every type in every form. Arguments: none. Commands on stdin: see oracle.serve."""
+import gc
+import importlib
+import sys
+
+import oracle
+import zoo
+
+PARTS = ("scalars", "containers", "instances")
+
+for part in PARTS:
+    importlib.import_module("zoo." + part)
+# One more collection than objects need to settle, then some in each generation.
+gc.collect()
+zoo.add("generation/1", [[i] for i in range(50)])
+gc.collect(0)
+zoo.add("generation/0", [[i] for i in range(50)])
+oracle.serve(zoo.named)

@@ -1,0 +1,208 @@
+//! Holds the search for interpreters to test against, and the loop that runs a check on each.
+//! Never skips in silence: a series that is not there is printed with its reason and counted, and with `EXUVIA_REQUIRE_ALL=1` it fails.
+//! Sources: pyenv's folder layout (`versions/X.Y.Z/bin/python3`); sysconfig for the kind of build.
+
+use std::collections::BTreeSet;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use object::{Object, ObjectSection};
+
+/// The supported minor releases of CPython 3.
+pub const SERIES: std::ops::RangeInclusive<u8> = 8..=13;
+/// Debian's own interpreter: stripped, not position independent, Python inside the executable.
+const DEBIAN: &str = "/usr/bin/python3.11";
+
+/// One interpreter that targets can be started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interpreter {
+    /// What reports call it: the release, and "system" where it is the distributor's.
+    pub name: String,
+    /// The executable, symlinks resolved.
+    pub path: PathBuf,
+    /// Minor release: 11 in 3.11.2.
+    pub minor: u8,
+    /// Micro release: 2 in 3.11.2.
+    pub micro: u8,
+    /// The ELF object that holds Python has no full symbol table.
+    pub stripped: bool,
+    /// Python lives in a libpython beside the executable.
+    pub shared: bool,
+}
+
+/// All that was found, and one line for each series that was not.
+#[derive(Debug, Clone, Default)]
+pub struct Interpreters {
+    /// By release, the system's own last within its release.
+    pub found: Vec<Interpreter>,
+    /// What is missing and where it was looked for.
+    pub missing: Vec<String>,
+}
+
+/// Finds the interpreters, once for the process: `EXUVIA_PYTHONS` (paths with colons between), pyenv's versions (the newest micro of
+/// each series), `python3.N` and `python3` on PATH for a series not found yet, and Debian's own 3.11.
+pub fn interpreters() -> &'static Interpreters {
+    static FOUND: OnceLock<Interpreters> = OnceLock::new();
+    FOUND.get_or_init(search)
+}
+
+/// Runs a check on every interpreter, prints what was missing and the count, and panics with all failures together.
+pub fn for_each_interpreter(check: impl Fn(&Interpreter)) {
+    for_each_that(|_| Ok(()), check);
+}
+
+/// The same for those interpreters that `wanted` lets through; its reason for leaving one out is printed and counted.
+pub fn for_each_that(wanted: impl Fn(&Interpreter) -> Result<(), String>, check: impl Fn(&Interpreter)) {
+    let all = interpreters();
+    let mut failures = Vec::new();
+    let mut left_out = 0;
+    let mut run = 0;
+    for interpreter in &all.found {
+        if let Err(reason) = wanted(interpreter) {
+            println!("left out: {}: {reason}", interpreter.name);
+            left_out += 1;
+            continue;
+        }
+        run += 1;
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| check(interpreter))) {
+            let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+            failures.push(format!("--- {} ({}):\n{}", interpreter.name, interpreter.path.display(), text.unwrap_or_default()));
+        }
+    }
+    for reason in &all.missing {
+        println!("missing: {reason}");
+    }
+    let left = if left_out > 0 { format!(", {left_out} left out") } else { String::new() };
+    println!("interpreters: {run} run, {} missing{left}", all.missing.len());
+    if std::env::var("EXUVIA_REQUIRE_ALL").is_ok_and(|v| v == "1") {
+        failures.extend(all.missing.iter().map(|m| format!("--- missing, and EXUVIA_REQUIRE_ALL=1: {m}")));
+    }
+    assert!(run > 0 || left_out > 0 || !failures.is_empty(), "no Python 3.8 to 3.13 found at all: {}", all.missing.join("; "));
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+fn search() -> Interpreters {
+    let mut all = Interpreters::default();
+    let mut seen = BTreeSet::new();
+    let mut take = |path: PathBuf, system: bool, all: &mut Interpreters| -> bool {
+        match probe(&path, system) {
+            Ok(found) => {
+                if seen.insert(found.path.clone()) {
+                    all.found.push(found);
+                }
+                true
+            }
+            Err(_) => false,
+        }
+    };
+    for path in std::env::var("EXUVIA_PYTHONS").unwrap_or_default().split(':').filter(|p| !p.is_empty()) {
+        if !take(PathBuf::from(path), false, &mut all) {
+            all.missing.push(format!("{path} of EXUVIA_PYTHONS is not a CPython 3.8 to 3.13 (release build, with the GIL)"));
+        }
+    }
+    let pyenv = pyenv_versions();
+    for minor in SERIES {
+        if all.found.iter().any(|i| i.minor == minor) {
+            continue;
+        }
+        let newest = pyenv.iter().filter(|(m, _, _)| *m == minor).max_by_key(|(_, micro, _)| *micro);
+        let mut got = newest.is_some_and(|(_, _, path)| take(path.clone(), false, &mut all));
+        for name in [format!("python3.{minor}"), "python3".to_owned()] {
+            if !got {
+                got =
+                    on_path(&name).into_iter().any(|path| probe(&path, true).is_ok_and(|i| i.minor == minor) && take(path, true, &mut all));
+            }
+        }
+        if !got {
+            all.missing.push(format!("Python 3.{minor}: none under pyenv's versions, and no python3.{minor} on PATH"));
+        }
+    }
+    if !take(PathBuf::from(DEBIAN), true, &mut all) {
+        all.missing.push(format!("the system's own Python 3.11: no {DEBIAN}"));
+    }
+    all.found.sort_by_key(|i| (i.minor, i.name.clone()));
+    all
+}
+
+/// (minor, micro, path) of each CPython 3 in pyenv's folder.
+fn pyenv_versions() -> Vec<(u8, u8, PathBuf)> {
+    let root = std::env::var_os("PYENV_ROOT").map(PathBuf::from).or_else(|| std::env::var_os("HOME").map(|h| Path::new(&h).join(".pyenv")));
+    let Some(Ok(folders)) = root.map(|r| r.join("versions").read_dir()) else { return Vec::new() };
+    let mut all = Vec::new();
+    for folder in folders.flatten() {
+        let name = folder.file_name().to_string_lossy().into_owned();
+        let mut numbers = name.split('.').map(str::parse::<u8>);
+        if let (Some(Ok(3)), Some(Ok(minor)), Some(Ok(micro)), None) = (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
+            all.push((minor, micro, folder.path().join("bin/python3")));
+        }
+    }
+    all
+}
+
+/// Every executable of that name on PATH, in PATH's order.
+fn on_path(name: &str) -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(name)).filter(|p| p.is_file()).collect()
+}
+
+/// Asks an executable what it is; the answer's `sys.executable` sees through shims and symlinks.
+fn probe(path: &Path, system: bool) -> Result<Interpreter, String> {
+    const QUESTION: &str = "import sys, sysconfig, os\n\
+        v = sysconfig.get_config_var\n\
+        good = sys.implementation.name == 'cpython' and not v('Py_DEBUG') and not v('Py_GIL_DISABLED')\n\
+        print(int(good), sys.version_info[1], sys.version_info[2], sys.version_info[0], int(v('Py_ENABLE_SHARED') or 0))\n\
+        print(os.path.realpath(sys.executable))";
+    let output = Command::new(path).args(["-I", "-c", QUESTION]).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let output = output.map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut lines = text.lines();
+    let numbers: Vec<u8> = lines.next().unwrap_or_default().split(' ').filter_map(|n| n.parse().ok()).collect();
+    let [1, minor, micro, 3, shared] = numbers[..] else { return Err("not a release build of CPython 3 with the GIL".to_owned()) };
+    if !SERIES.contains(&minor) {
+        return Err(format!("3.{minor} is not a supported series"));
+    }
+    let path = PathBuf::from(lines.next().unwrap_or_default());
+    let name = format!("3.{minor}.{micro}{}", if system { " (system)" } else { "" });
+    let stripped = is_stripped(&path, minor, shared == 1);
+    Ok(Interpreter { name, path, minor, micro, stripped, shared: shared == 1 })
+}
+
+/// No `.symtab` in the object that holds Python: the executable, or the libpython in `../lib`.
+fn is_stripped(executable: &Path, minor: u8, shared: bool) -> bool {
+    let library = executable.parent().map(|bin| bin.join(format!("../lib/libpython3.{minor}.so.1.0")));
+    let holder = library.filter(|l| shared && l.is_file()).unwrap_or_else(|| executable.to_owned());
+    let Ok(bytes) = std::fs::read(holder) else { return false };
+    let Ok(elf) = object::File::parse(&*bytes) else { return false };
+    let stripped = !elf.sections().any(|s| s.name() == Ok(".symtab"));
+    stripped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_interpreter_is_what_it_says() {
+        for_each_interpreter(|py| {
+            let output = Command::new(&py.path).args(["-c", "import sys; print('%d.%d' % sys.version_info[1:3])"]).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), format!("{}.{}", py.minor, py.micro));
+        });
+    }
+
+    #[test]
+    fn something_that_is_no_python_is_refused() {
+        assert!(probe(Path::new("/bin/true"), false).is_err());
+        assert!(probe(Path::new("/nonexistent/python3"), false).is_err());
+    }
+
+    #[test]
+    fn a_failing_check_fails_with_the_interpreter_s_name() {
+        let caught = catch_unwind(|| for_each_interpreter(|py| panic!("check of {} failed", py.minor)));
+        let text = caught.unwrap_err().downcast_ref::<String>().cloned().unwrap();
+        for py in &interpreters().found {
+            assert!(text.contains(&format!("--- {} (", py.name)), "{text}");
+        }
+    }
+}
