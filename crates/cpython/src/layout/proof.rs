@@ -1,0 +1,473 @@
+//! The proof: which runtime this is, and that a layout fits it.
+//!
+//! Holds: [`identify`] (what the target says of itself), [`prove`] (candidates against structure).
+//! Never: a layout taken on its version number; a guess where the proof fails.
+//!
+//! The ladder: told by the target (`_Py_DebugOffsets`, 3.13+) → the tables of its minor → accept what passes every check
+//! on the frozen image → refuse when nothing passes, or two that disagree do.
+
+use std::collections::BTreeMap;
+
+use memory::{Addr, Fault, Image, Memory, Module};
+
+use super::{Fields, Layout, LayoutError, Proof, Release, Table};
+use crate::heap::{Heap, TypeCache};
+use crate::roots;
+use crate::types::flags;
+use crate::visit::{Label, Torn, Visitor};
+
+/// Nodes of each of the collector's lists that the proof walks from either end, and objects that it decodes.
+const SAMPLE: usize = 20_000;
+
+/// What the target says of itself before anything is proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Address of `_PyRuntime`.
+    pub runtime: Addr,
+    /// Minor of CPython 3.
+    pub minor: u8,
+    /// The exact release, where the target tells it without any layout (3.11+).
+    pub release: Option<Release>,
+}
+
+impl Identity {
+    /// `3.12.1`, or `3.10` where the micro release is not known yet.
+    pub fn shown(&self) -> String {
+        self.release.map_or_else(|| format!("3.{}", self.minor), |r| r.to_string())
+    }
+}
+
+/// Reads version and flavour from symbols and the first words of the runtime.
+///
+/// # Errors
+/// Free-threaded and debug builds, pre-releases and unsupported series, each with what was found.
+pub fn identify(memory: &dyn Memory, python: &Module) -> Result<Identity, LayoutError> {
+    let runtime = python.symbol("_PyRuntime").ok_or_else(|| LayoutError::NoRuntime { path: python.path.clone() })?;
+    let mut hex = None;
+    let mut free_threaded = false;
+    let mut cookie = [0; 8];
+    if memory.read(runtime, &mut cookie).is_ok() && &cookie == b"xdebugpy" {
+        hex = memory.u64(runtime + 8).ok();
+        free_threaded = memory.u64(runtime + 16).unwrap_or(0) != 0;
+    } else if let Some(version) = python.symbol("Py_Version") {
+        hex = memory.u64(version).ok().map(|v| v & 0xffff_ffff);
+    }
+    let (name_minor, name_flags) = of_file_name(&python.path);
+    let release = match hex {
+        Some(hex) => Some(Release::from_hex(hex).ok_or_else(|| LayoutError::Unsupported { found: format!("pre-release {hex:#x}") })?),
+        None => None,
+    };
+    let minor = release.map(|r| r.minor).or(name_minor).ok_or_else(|| LayoutError::Unsupported { found: python.path.clone() })?;
+    let found = release.map_or_else(|| format!("3.{minor}"), |r| r.to_string());
+    if free_threaded || name_flags.contains('t') {
+        return Err(LayoutError::FreeThreaded { found });
+    }
+    // Exported only where `Py_REF_DEBUG` is defined, which debug builds imply (Include/object.h, 3.8–3.15).
+    if name_flags.contains('d') || python.symbol("_Py_NegativeRefcount").is_some() {
+        return Err(LayoutError::DebugBuild { found });
+    }
+    if super::Rules::of(Release { major: 3, minor, micro: 0 }).is_none() {
+        return Err(LayoutError::Unsupported { found });
+    }
+    Ok(Identity { runtime, minor, release })
+}
+
+/// The minor and the ABI flags in a file name: `libpython3.13t.so.1.0`, `python3.11`.
+fn of_file_name(path: &str) -> (Option<u8>, String) {
+    let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches(" (deleted)");
+    let Some(rest) = name.split_once("python3.").map(|p| p.1) else { return (None, String::new()) };
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    let flags = rest.get(digits.len()..).unwrap_or("").chars().take_while(char::is_ascii_alphabetic).collect::<String>();
+    // `python3.11-config` and the like have no flags; `.so` begins with a dot.
+    (digits.parse().ok(), flags)
+}
+
+/// A proved target.
+#[derive(Clone, Debug)]
+pub struct Proved {
+    /// The layout that fits.
+    pub layout: Layout,
+    /// Address of `_PyRuntime`.
+    pub runtime: Addr,
+    /// The main interpreter.
+    pub interpreter: Addr,
+    /// The static type `type`.
+    pub type_type: Addr,
+}
+
+/// Where the word `collecting` of the main interpreter's collector may be, by each candidate that looks right so far:
+/// what a stop checks before it copies.
+pub fn collecting_words(memory: &dyn Memory, identity: &Identity, tables: &[Table]) -> Vec<Addr> {
+    let mut all: Vec<Addr> = candidates(identity, tables)
+        .filter_map(|t| {
+            let layout = Layout::new(identity.release.unwrap_or(t.release), t.clone()).ok()?;
+            let start = start(memory, identity, &layout).ok()?;
+            Some(layout.gc_state(identity.runtime, start.interpreter)? + layout.at.gc.collecting)
+        })
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn candidates<'t>(identity: &'t Identity, tables: &'t [Table]) -> impl Iterator<Item = &'t Table> {
+    tables.iter().filter(|t| t.release.minor == identity.minor)
+}
+
+/// Tries every candidate table of the target's minor on the frozen image.
+///
+/// # Errors
+/// [`LayoutError::Unproved`] with the first failed check of each candidate; [`LayoutError::NotInitialised`] and
+/// [`LayoutError::Finalizing`] where every candidate says so.
+pub fn prove(image: &Image<'_>, identity: &Identity, python: &Module, tables: &[Table]) -> Result<Proved, LayoutError> {
+    let mut passed: Vec<Proved> = Vec::new();
+    let mut tried = Vec::new();
+    let mut state = None;
+    for table in candidates(identity, tables) {
+        match check(image, identity, python, table) {
+            Ok(p) => passed.push(p),
+            Err(Failure::State(e)) => state = Some(e),
+            Err(Failure::Check(why)) => tried.push((table.name.clone(), why)),
+        }
+    }
+    // The release's own table, where it passes, is the best witness; of others, all must agree.
+    if let Some(i) = passed.iter().position(|p| p.layout.proof == Proof::ExactRelease) {
+        return Ok(passed.swap_remove(i));
+    }
+    let Some(first) = passed.first() else {
+        return Err(state.unwrap_or(LayoutError::Unproved { release: identity.shown(), tried }));
+    };
+    if let Some(other) = passed.iter().find(|p| !agree(&p.layout.table, &first.layout.table)) {
+        return Err(LayoutError::Ambiguous {
+            release: identity.shown(),
+            first: first.layout.table.name.clone(),
+            second: other.layout.table.name.clone(),
+        });
+    }
+    Ok(passed.swap_remove(0))
+}
+
+fn agree(a: &Table, b: &Table) -> bool {
+    a.same_layout(b)
+}
+
+enum Failure {
+    /// A fact about the target, not about the table.
+    State(LayoutError),
+    /// The check that failed.
+    Check(String),
+}
+
+impl From<Fault> for Failure {
+    fn from(f: Fault) -> Failure {
+        Failure::Check(f.to_string())
+    }
+}
+
+fn fail<T>(why: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure::Check(why.into()))
+}
+
+struct Start {
+    interpreter: Addr,
+    sysdict: Addr,
+    modules: Addr,
+    builtins: Addr,
+    dict_type: Addr,
+    type_type: Addr,
+}
+
+/// The first steps, which a live look can take too: runtime → main interpreter → three dicts of one type → `type`.
+fn start(memory: &dyn Memory, identity: &Identity, layout: &Layout) -> Result<Start, Failure> {
+    let t = &layout.table;
+    let need = |name: &'static str, field: &'static str| t.need(name, field).map_err(|e| Failure::Check(e.to_string()));
+    if let Some(at) = t.offset("pyruntimestate", "_finalizing") {
+        if memory.u64(identity.runtime + at)? != 0 {
+            return Err(Failure::State(LayoutError::Finalizing));
+        }
+    }
+    let interpreter = memory.addr(identity.runtime + need("pyruntimestate", "interpreters.main")?)?;
+    if interpreter.is_null() {
+        return Err(Failure::State(LayoutError::NotInitialised));
+    }
+    let modules = memory.addr(interpreter + need("_is", "imports.modules")?)?;
+    let sysdict = memory.addr(interpreter + layout.at.interpreter.sysdict)?;
+    let builtins = memory.addr(interpreter + layout.at.interpreter.builtins)?;
+    if modules.is_null() || sysdict.is_null() || builtins.is_null() {
+        return Err(Failure::State(LayoutError::NotInitialised));
+    }
+    let dict_type = memory.addr(sysdict + Fields::OB_TYPE)?;
+    if memory.addr(modules + Fields::OB_TYPE)? != dict_type || memory.addr(builtins + Fields::OB_TYPE)? != dict_type {
+        return fail("sys.modules, sys.__dict__ and builtins.__dict__ are not of one type");
+    }
+    let type_type = memory.addr(dict_type + Fields::OB_TYPE)?;
+    if memory.addr(type_type + Fields::OB_TYPE)? != type_type {
+        return fail("type(type) is not type");
+    }
+    for (ty, name, flag) in [(type_type, "type", flags::TYPE), (dict_type, "dict", flags::DICT)] {
+        let found = memory.c_str(memory.addr(ty + layout.at.ty.tp_name)?, 64)?;
+        if found != name {
+            return fail(format!("a type is called {found:?} where {name:?} must be"));
+        }
+        if memory.u64(ty + layout.at.ty.tp_flags)? & flag == 0 {
+            return fail(format!("{name} lacks the flag of its kind"));
+        }
+    }
+    Ok(Start { interpreter, sysdict, modules, builtins, dict_type, type_type })
+}
+
+fn check(image: &Image<'_>, identity: &Identity, python: &Module, table: &Table) -> Result<Proved, Failure> {
+    let layout = Layout::new(identity.release.unwrap_or(table.release), table.clone()).map_err(|e| Failure::Check(e.to_string()))?;
+    told_by_target(image, identity, table)?;
+    let s = start(image, identity, &layout)?;
+    let release = names(image, &layout, &s)?;
+    if identity.release.is_some_and(|r| r != release) {
+        return fail(format!("sys.hexversion says {release}"));
+    }
+    let mut layout = Layout::new(release, table.clone()).map_err(|e| Failure::Check(e.to_string()))?;
+    let sample = collector(image, identity, &mut layout, &s)?;
+    decode_sample(image, &layout, &s, python, &sample)?;
+    threads(image, &layout, &s)?;
+    Ok(Proved { layout, runtime: identity.runtime, interpreter: s.interpreter, type_type: s.type_type })
+}
+
+/// What `_Py_DebugOffsets` says must be what the table says (3.13 positions: Include/internal/pycore_runtime.h).
+fn told_by_target(image: &Image<'_>, identity: &Identity, table: &Table) -> Result<(), Failure> {
+    let mut cookie = [0; 8];
+    if image.read(identity.runtime, &mut cookie).is_err() || &cookie != b"xdebugpy" {
+        return Ok(());
+    }
+    const TOLD: &[(u64, &str, &str)] = &[
+        (40, "pyruntimestate", "interpreters.head"),
+        (64, "_is", "next"),
+        (72, "_is", "threads.head"),
+        (80, "_is", "gc"),
+        (88, "_is", "imports.modules"),
+        (96, "_is", "sysdict"),
+        (104, "_is", "builtins"),
+        (168, "_ts", "next"),
+        (184, "_ts", "current_frame"),
+        (232, "_PyInterpreterFrame", "previous"),
+        (256, "_PyInterpreterFrame", "localsplus"),
+        (280, "PyCodeObject", "co_filename"),
+        (408, "PyTupleObject", "ob_item"),
+        (432, "PyListObject", "ob_item"),
+        (456, "PyDictObject", "ma_keys"),
+        (464, "PyDictObject", "ma_values"),
+        (544, "PyASCIIObject", "state"),
+    ];
+    for &(at, name, field) in TOLD {
+        let told = image.u64(identity.runtime + at)?;
+        if table.offset(name, field).is_some_and(|o| o != told) {
+            return fail(format!("the target says that {name}.{field} is at {told}"));
+        }
+    }
+    Ok(())
+}
+
+/// Dictionaries, strings, ints and types by their contents; gives the release that `sys.hexversion` names.
+fn names(image: &Image<'_>, layout: &Layout, s: &Start) -> Result<Release, Failure> {
+    let heap = Heap::new(image, layout, s.type_type, s.interpreter);
+    let Some(sys) = heap.dict_get(s.modules, "sys")? else { return fail("sys.modules does not hold sys") };
+    if image.addr(sys + layout.at.module.md_dict)? != s.sysdict {
+        return fail("sys.modules['sys'] does not hold sys.__dict__");
+    }
+    let Some(hex) = heap.dict_get(s.sysdict, "hexversion")? else { return fail("sys has no hexversion") };
+    // Two digits of 30 bits after the size word, in every series.
+    let digits = (u64::from(image.u32(hex + 24)?), u64::from(image.u32(hex + 28)?));
+    let Some(release) = Release::from_hex(digits.0 | digits.1 << 30) else {
+        return fail(format!("sys.hexversion is {digits:x?}"));
+    };
+    // sizes that the interpreter's own types say they have
+    for (name, structure) in [
+        ("dict", "PyDictObject"),
+        ("list", "PyListObject"),
+        ("set", "PySetObject"),
+        ("str", "PyUnicodeObject"),
+        ("float", "PyFloatObject"),
+        ("bytearray", "PyByteArrayObject"),
+        ("property", "propertyobject"),
+        ("classmethod", "classmethod"),
+        ("slice", "PySliceObject"),
+        ("memoryview", "PyMemoryViewObject"),
+        ("BaseException", "PyBaseExceptionObject"),
+        ("OSError", "PyOSErrorObject"),
+        ("zip", "zipobject"),
+        ("super", "superobject"),
+    ] {
+        let Some(ty) = heap.dict_get(s.builtins, name)? else { return fail(format!("builtins has no {name}")) };
+        let basic = image.u64(ty + layout.at.ty.tp_basicsize)?;
+        if layout.table.size(structure).is_some_and(|size| size != basic) {
+            return fail(format!("{name}.__basicsize__ is {basic}"));
+        }
+        let mro = image.addr(ty + layout.at.ty.tp_mro)?;
+        if image.addr(mro + layout.at.tuple.ob_item)? != ty {
+            return fail(format!("{name}.__mro__ does not begin with {name}"));
+        }
+    }
+    if image.addr(heap.dict_get(s.builtins, "dict")?.unwrap_or_default() + Fields::OB_TYPE)? != s.type_type {
+        return fail("builtins.dict is not a type");
+    }
+    Ok(release)
+}
+
+/// The collector's lists close in both directions; sets `layout.generations` to where they do. Gives a sample of objects.
+fn collector(image: &Image<'_>, identity: &Identity, layout: &mut Layout, s: &Start) -> Result<Vec<Addr>, Failure> {
+    let Some(state) = layout.gc_state(identity.runtime, s.interpreter) else { return fail("no collector's state in the table") };
+    let collecting = image.i32(state + layout.at.gc.collecting)? != 0;
+    let permanent = state + layout.at.gc.permanent_generation;
+    let garbage = image.addr(state + layout.at.gc.garbage)?;
+    let mut why = String::new();
+    // Debian's 3.13 aligns PyGC_Head to 4, which moves the generations back by 4 (packaging patch gchead-alignment.diff).
+    for generations in [layout.generations, layout.generations.wrapping_sub(4), layout.generations + 4] {
+        let heads = [0, 24, 48].map(|o| state + generations + o);
+        let mut sample = Vec::new();
+        let ok = heads.iter().chain([&permanent]).try_for_each(|head| ring(image, *head, collecting, &mut sample));
+        match ok {
+            Ok(()) if sample.len() > 100 => {
+                layout.generations = generations;
+                let list = image.addr(garbage + Fields::OB_TYPE)?;
+                if image.c_str(image.addr(list + layout.at.ty.tp_name)?, 64)? != "list" {
+                    return fail("gc.garbage is not a list");
+                }
+                return Ok(sample);
+            }
+            Ok(()) => why = "the collector's lists are all but empty".to_owned(),
+            Err(e) => why = e,
+        }
+    }
+    fail(why)
+}
+
+/// Walks one list from both ends, up to [`SAMPLE`] nodes each.
+fn ring(image: &Image<'_>, head: Addr, collecting: bool, sample: &mut Vec<Addr>) -> Result<(), String> {
+    let fault = |e: Fault| format!("a list of the collector leads to {e}");
+    let (mut at, mut before) = (image.u64(head).map_err(fault)? & !3, head.0);
+    for n in 0..SAMPLE {
+        let back = image.u64(Addr(at + 8)).map_err(fault)? & !3;
+        // During a collection the back links hold counts (gc.c, update_refs).
+        if back != before && !collecting {
+            return Err(format!("a list of the collector does not lead back after {n} objects"));
+        }
+        if at == head.0 {
+            break;
+        }
+        sample.push(Addr(at) + Fields::GC_HEAD);
+        before = at;
+        at = image.u64(Addr(at)).map_err(fault)? & !3;
+    }
+    let (mut at, mut after) = (image.u64(head + 8).map_err(fault)? & !3, head.0);
+    for n in 0..if collecting { 0 } else { SAMPLE } {
+        if image.u64(Addr(at)).map_err(fault)? & !3 != after {
+            return Err(format!("a list of the collector does not lead forward {n} objects before its end"));
+        }
+        if at == head.0 {
+            break;
+        }
+        after = at;
+        at = image.u64(Addr(at + 8)).map_err(fault)? & !3;
+    }
+    Ok(())
+}
+
+/// Counts, per type, objects whose references lead to no objects.
+#[derive(Default)]
+struct Judge {
+    references: Vec<Addr>,
+    torn: u32,
+}
+
+impl Visitor for Judge {
+    fn reference(&mut self, to: Addr, _: Label) {
+        self.references.push(to);
+    }
+    fn hidden(&mut self, to: Addr, _: Label) {
+        self.references.push(to);
+    }
+    fn scanned(&mut self, _: Addr, _: Label) {}
+    fn owns(&mut self, _: Addr, _: u64) {}
+    fn torn(&mut self, _: Torn) {
+        self.torn += 1;
+    }
+}
+
+/// Decodes the sample: of every type that is met, most objects must lead to objects only.
+fn decode_sample(image: &Image<'_>, layout: &Layout, s: &Start, python: &Module, sample: &[Addr]) -> Result<(), Failure> {
+    let mut heap = Heap::new(image, layout, s.type_type, s.interpreter);
+    heap.learn(python, sample.iter().copied());
+    let mut types = TypeCache::new(&heap);
+    let mut judged: BTreeMap<String, (u32, u32)> = BTreeMap::new();
+    let mut unknown = 0;
+    for &addr in sample {
+        let o = heap.obj(addr)?;
+        let Some(t) = types.get(o.ty()?).cloned() else {
+            unknown += 1;
+            continue;
+        };
+        let mut judge = Judge::default();
+        let fault = heap.decode(&o, &t, &mut judge).is_err();
+        let wrong = fault
+            || judge.torn > 0
+            || judge.references.iter().any(|to| {
+                let ty = heap.obj(*to).and_then(|o| o.ty());
+                !ty.is_ok_and(|ty| types.get(ty).is_some())
+            });
+        let (good, bad) = judged.entry(t.name.clone()).or_default();
+        *if wrong { bad } else { good } += 1;
+    }
+    if unknown * 100 > sample.len() {
+        return fail(format!("{unknown} of {} tracked objects have no type", sample.len()));
+    }
+    // A torn object now and then is normal on a busy target; a type of which most are wrong is not.
+    if let Some((name, (good, bad))) = judged.iter().find(|(_, (good, bad))| bad > good) {
+        return fail(format!("{bad} of {} sampled objects of type {name} lead to what is no object", good + bad));
+    }
+    if !judged.contains_key("dict") || !judged.contains_key("function") {
+        return fail("no dict or no function among the sampled objects");
+    }
+    let _ = s.dict_type;
+    Ok(())
+}
+
+/// Every thread belongs to the interpreter, and its frames run code.
+fn threads(image: &Image<'_>, layout: &Layout, s: &Start) -> Result<(), Failure> {
+    let heap = Heap::new(image, layout, s.type_type, s.interpreter);
+    let threads = roots::threads(&heap, s.interpreter)?;
+    if threads.is_empty() {
+        return fail("the main interpreter has no thread");
+    }
+    for thread in threads {
+        if image.addr(thread.at + layout.at.thread.interp)? != s.interpreter {
+            return fail("a thread does not belong to its interpreter");
+        }
+        for frame in roots::frames(&heap, thread)?.into_iter().take(SAMPLE) {
+            if !roots::is_python_frame(&heap, frame) {
+                continue;
+            }
+            let code = roots::frame_code(&heap, frame)?;
+            let name = heap.type_at(heap.obj(code)?.ty()?).map(|t| t.name.clone());
+            if name.as_deref() != Some("code") {
+                return fail("a frame does not run code");
+            }
+            if !heap.is_str(image.addr(code + layout.at.code.co_name)?) {
+                return fail("a code object has no name");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_tell_the_series_and_the_flavour() {
+        let of = |p| of_file_name(p);
+        assert_eq!(of("/usr/lib/libpython3.13t.so.1.0"), (Some(13), "t".to_owned()));
+        assert_eq!(of("/usr/bin/python3.11"), (Some(11), String::new()));
+        assert_eq!(of("/usr/bin/python3.11d"), (Some(11), "d".to_owned()));
+        assert_eq!(of("/usr/bin/python3.11 (deleted)"), (Some(11), String::new()));
+        assert_eq!(of("/usr/sbin/uwsgi"), (None, String::new()));
+    }
+}

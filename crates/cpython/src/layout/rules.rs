@@ -1,0 +1,167 @@
+//! What changed in meaning between series, where numbers alone do not tell. The only comparisons of versions in
+//! the project stand here.
+//!
+//! Sources: CPython's `Include/` and `Objects/` of each release; every rule names the release that brought it.
+
+use super::Release;
+
+/// Where the attributes of an instance without a plain `tp_dictoffset` are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ManagedDict {
+    /// No managed dictionaries: 3.8–3.10.
+    None,
+    /// 3.11: values pointer at −32, dictionary pointer at −24 (`_PyObject_ValuesPointer`, bpo-45340).
+    TwoWords,
+    /// 3.12: one word at −24; bit 0 set means values − 1, else dictionary (gh-95589).
+    TaggedWord,
+    /// 3.13+: dictionary pointer at −24, values inline after `tp_basicsize` (gh-115776).
+    Inline,
+}
+
+/// The shape of the entries of a dictionary's keys object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeysForm {
+    /// ≤3.10: 40 bytes of header, `dk_size` slots of 1, 2, 4 or 8 bytes, entries of 24 bytes.
+    Wide,
+    /// 3.11+: 32 bytes of header, logarithmic sizes, entries of 24 or, for str keys only, 16 bytes (bpo-46845).
+    Log2,
+}
+
+/// How a thread's stack of frames is reached and what a frame is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FrameForm {
+    /// ≤3.9: frame objects, depth in the pointer `f_stacktop`.
+    ObjectsStackTop,
+    /// 3.10: frame objects, depth in the int `f_stackdepth`.
+    ObjectsStackDepth,
+    /// 3.11+: `_PyInterpreterFrame`s on a data stack; frame objects only on demand (bpo-44590).
+    Interpreter,
+}
+
+/// The states of a suspended or finished generator that change what it refers to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GeneratorStates {
+    /// Smallest `gi_frame_state` at which the frame's contents are no more.
+    pub cleared_from: i8,
+}
+
+/// What an int's size word means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IntForm {
+    /// ≤3.11: `ob_size` is the signed number of digits.
+    SignedSize,
+    /// 3.12+: `lv_tag`, digits above bit 3 (gh-101291).
+    Tag,
+}
+
+/// How immortal objects are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Immortality {
+    /// ≤3.11: none; static objects of 3.11 start at 999999999.
+    None,
+    /// 3.12, 3.13: bit 31 of the low word (PEP 683).
+    Bit31,
+}
+
+/// The rules of one series.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// Instance attributes.
+    pub managed_dict: ManagedDict,
+    /// A weak-reference list head may stand before the object: 3.12+ (gh-95245).
+    pub managed_weakref: bool,
+    /// Dictionary keys.
+    pub keys: KeysForm,
+    /// Frames.
+    pub frames: FrameForm,
+    /// Generators' states; unused where frames are objects.
+    pub generators: GeneratorStates,
+    /// Ints.
+    pub ints: IntForm,
+    /// `int.__sizeof__` counts at least one digit: 3.11+ (0 takes 28 bytes there, 24 before).
+    pub int_zero_has_digit: bool,
+    /// `int.__sizeof__` starts from the class's own `tp_basicsize` less one digit, so subclasses' extras count: 3.12+.
+    pub int_counts_basicsize: bool,
+    /// Immortal objects.
+    pub immortality: Immortality,
+    /// `sys.getsizeof` adds the pre-header to static type objects, which have none: 3.11 and 3.12 (fixed by gh-101266's
+    /// follow-ups in 3.13).
+    pub static_types_counted_with_preheader: bool,
+    /// Static built-in types keep `tp_dict`, `tp_subclasses` and `tp_weaklist` per interpreter: 3.12+ (gh-94673).
+    pub static_types_per_interpreter: bool,
+    /// Legacy strings with a separate `wchar_t` buffer exist: ≤3.11 (PEP 623).
+    pub legacy_strings: bool,
+    /// A split dictionary's `ma_values` points at a `_dictvalues` struct with a header, not at a bare array: 3.13+.
+    pub values_have_header: bool,
+    /// Code objects hold their bytecode inline: 3.11+.
+    pub code_inline: bool,
+    /// Generators embed their frame: 3.11+.
+    pub generators_embed_frame: bool,
+    /// Bytes of a pymalloc arena: 256 KiB to 3.9, 1 MiB from 3.10 (bpo-37448).
+    pub arena_bytes: u64,
+    /// Bytes of a pymalloc pool: 4 KiB to 3.9, 16 KiB from 3.10.
+    pub pool_bytes: u64,
+    /// The allocator's state hangs off the interpreter (3.12: embedded, 3.13+: by pointer) instead of file statics.
+    pub obmalloc: ObmallocHome,
+    /// Python-defined classes' instances report their class to the collector since 3.9 (bpo-35810), 3.8 backported
+    /// for heap types in `subtype_traverse`.
+    pub deque_visits_type: bool,
+}
+
+/// Where pymalloc keeps its state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ObmallocHome {
+    /// File statics `arenas`, `maxarenas`, `usedpools`: ≤3.11.
+    Statics,
+    /// Embedded in the interpreter: 3.12 (gh-94673).
+    Embedded,
+    /// Behind a pointer in the interpreter: 3.13+.
+    Pointer,
+}
+
+/// The series that this version reads.
+pub const SUPPORTED: &str = "CPython 3.8 to 3.13";
+
+impl Rules {
+    /// The rules of a release's series; `None` where the series is not supported.
+    pub fn of(release: Release) -> Option<Rules> {
+        if release.major != 3 || !(8..=13).contains(&release.minor) {
+            return None;
+        }
+        let from = |minor: u8| release.minor >= minor;
+        Some(Rules {
+            managed_dict: match release.minor {
+                0..=10 => ManagedDict::None,
+                11 => ManagedDict::TwoWords,
+                12 => ManagedDict::TaggedWord,
+                _ => ManagedDict::Inline,
+            },
+            managed_weakref: from(12),
+            keys: if from(11) { KeysForm::Log2 } else { KeysForm::Wide },
+            frames: match release.minor {
+                0..=9 => FrameForm::ObjectsStackTop,
+                10 => FrameForm::ObjectsStackDepth,
+                _ => FrameForm::Interpreter,
+            },
+            generators: GeneratorStates { cleared_from: 1 },
+            ints: if from(12) { IntForm::Tag } else { IntForm::SignedSize },
+            int_zero_has_digit: from(11),
+            int_counts_basicsize: from(12),
+            immortality: if from(12) { Immortality::Bit31 } else { Immortality::None },
+            static_types_counted_with_preheader: from(11) && !from(13),
+            static_types_per_interpreter: from(12),
+            legacy_strings: !from(12),
+            values_have_header: from(13),
+            code_inline: from(11),
+            generators_embed_frame: from(11),
+            arena_bytes: if from(10) { 1 << 20 } else { 256 << 10 },
+            pool_bytes: if from(10) { 16 << 10 } else { 4 << 10 },
+            obmalloc: match release.minor {
+                0..=11 => ObmallocHome::Statics,
+                12 => ObmallocHome::Embedded,
+                _ => ObmallocHome::Pointer,
+            },
+            deque_visits_type: from(12),
+        })
+    }
+}

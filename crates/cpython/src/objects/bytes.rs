@@ -1,0 +1,44 @@
+//! bytearray and io.BytesIO: a buffer beside the object. (bytes itself is plain: its data stand inline.)
+
+use memory::{Fault, Memory};
+
+use crate::heap::{Heap, Obj};
+use crate::types::TypeInfo;
+use crate::visit::{Torn, Visitor};
+
+/// Largest buffer that is believed.
+const BUFFER_BOUND: i64 = 1 << 46;
+
+pub(super) fn bytearray<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
+    let table = &heap.layout.table;
+    let (Some(alloc), Some(at)) = (table.offset("PyByteArrayObject", "ob_alloc"), table.offset("PyByteArrayObject", "ob_bytes")) else {
+        return heap.default_size(o, t);
+    };
+    let n = o.i64(alloc)?;
+    if !(0..BUFFER_BOUND).contains(&n) {
+        v.torn(Torn::Size);
+        return Ok(t.basic);
+    }
+    let buffer = o.addr(at)?;
+    if n > 0 && !buffer.is_null() {
+        v.owns(buffer, n as u64);
+    }
+    Ok(t.basic + n as u64)
+}
+
+/// `bytesio_sizeof`: the buffer counts while nobody else shares it.
+pub(super) fn bytes_io<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
+    let Some(&at) = t.decoder.extra.first() else { return Ok(t.basic) };
+    let buffer = o.addr(at)?;
+    if buffer.is_null() || heap.image.u64(buffer)? & 0xffff_ffff > 1 {
+        return Ok(t.basic);
+    }
+    let b = heap.obj(buffer)?;
+    let class = heap.type_at(b.ty()?);
+    let Some(class) = class else {
+        v.torn(Torn::Size);
+        return Ok(t.basic);
+    };
+    // `_PySys_GetSizeOf(self->buf)`: with its pre-header, which bytes has none of.
+    Ok(t.basic + heap.default_size(&b, &class)?)
+}

@@ -1,0 +1,51 @@
+//! generator, coroutine, async_generator: to 3.10 a frame object, from 3.11 the frame embedded.
+//!
+//! Source: `gen_traverse`, `gen_sizeof` in `Objects/genobject.c`.
+
+use memory::{Fault, Memory};
+
+use super::frame::{code_slots, contents};
+use crate::heap::{Heap, Obj};
+use crate::types::TypeInfo;
+use crate::visit::{Label, Visitor};
+
+pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
+    let f = &heap.layout.at.gen;
+    let table = &heap.layout.table;
+    let mut tell = |at: Option<u64>, name: &'static str| -> Result<(), Fault> {
+        if let Some(at) = at {
+            let to = o.addr(at)?;
+            if !to.is_null() {
+                v.reference(to, Label::Field(name));
+            }
+        }
+        Ok(())
+    };
+    tell(Some(f.gi_name), "__name__")?;
+    tell(Some(f.gi_qualname), "__qualname__")?;
+    tell(f.gi_frame, "gi_frame")?;
+    tell(f.gi_code, "gi_code")?;
+    // The exception state: type, value, traceback to 3.10, the value alone from 3.11.
+    for field in ["exc_type", "exc_value", "exc_traceback"] {
+        tell(table.offset("_PyErr_StackItem", field).map(|at| f.gi_exc_state + at), field)?;
+    }
+    match f.gi_origin_or_finalizer {
+        Some(at) if &*t.name != "generator" => tell(Some(at), "origin_or_finalizer")?,
+        Some(_) => {}
+        None if &*t.name == "coroutine" => tell(table.offset("PyCoroObject", "cr_origin"), "cr_origin")?,
+        None if &*t.name == "async_generator" => tell(table.offset("PyAsyncGenObject", "ag_finalizer"), "ag_finalizer")?,
+        None => {}
+    }
+    let (Some(at), Some(state), Some(i)) = (f.gi_iframe, f.gi_frame_state, heap.layout.iframe) else {
+        return heap.default_size(o, t);
+    };
+    let code = heap.image.addr(o.addr + at + i.code)?;
+    if (o.u8(state)? as i8) < heap.layout.rules.generators.cleared_from {
+        contents(heap, o.addr + at, v)?;
+    } else if !code.is_null() {
+        // The code stays when the frame is cleared.
+        v.hidden(code, Label::Field("gi_code"));
+    }
+    let slots = code_slots(heap, code)?;
+    Ok(at + i.localsplus + 8 * (slots.locals + slots.stack))
+}

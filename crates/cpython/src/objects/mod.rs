@@ -1,0 +1,118 @@
+//! How objects are read: one file per built-in type that needs code, rows of a table for those whose fields say all.
+//!
+//! Holds: [`Kind`], [`Decoder`], the [`Catalogue`], and the one door [`Heap::decode`].
+//! Never: a version; what differs between releases is a rule or an offset of the layout.
+
+mod array;
+mod buffered;
+mod bytes;
+mod catalogue;
+mod code;
+mod deque;
+pub mod dict;
+pub mod frame;
+mod generator;
+mod instance;
+mod int;
+mod list;
+mod lru_cache;
+mod module;
+mod odict;
+mod rows;
+mod set;
+mod str;
+mod tuple;
+mod type_object;
+
+use memory::Fault;
+
+pub use catalogue::{Catalogue, Decoder, FieldRow, Kind};
+
+use crate::heap::{Heap, Obj};
+use crate::layout::Fields;
+use crate::types::TypeInfo;
+use crate::visit::{Label, Visitor};
+
+impl Heap<'_> {
+    /// Reads the object `o` of type `t`: tells `v` what it refers to and owns, and gives its own size: exactly what
+    /// `sys.getsizeof` says in that interpreter, in bytes.
+    ///
+    /// # Errors
+    /// A [`Fault`] where a part that must be there is not in the image; what was told before it stands.
+    #[inline]
+    pub fn decode<V: Visitor>(&self, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
+        let d = &*t.decoder;
+        for field in &d.fields {
+            let to = o.addr(field.offset)?;
+            if !to.is_null() {
+                if field.visible {
+                    v.reference(to, Label::Field(field.name));
+                } else {
+                    v.hidden(to, Label::Field(field.name));
+                }
+            }
+        }
+        let own = match d.kind {
+            Kind::Plain => self.default_size(o, t)?,
+            Kind::Opaque => instance::opaque(self, o, t, v)?,
+            Kind::Tuple => tuple::decode(self, o, t, v)?,
+            Kind::List => list::decode(self, o, t, v)?,
+            Kind::Dict => dict::decode(self, o, t, v)?,
+            Kind::OrderedDict => odict::decode(self, o, t, v)?,
+            Kind::Set => set::decode(self, o, t, v)?,
+            Kind::Str => str::decode(self, o, t, v)?,
+            Kind::Int => int::decode(self, o, t)?,
+            Kind::ByteArray => bytes::bytearray(self, o, t, v)?,
+            Kind::Type => type_object::decode(self, o, t, v)?,
+            Kind::Code => code::decode(self, o, t, v)?,
+            Kind::Frame => frame::decode(self, o, t, v)?,
+            Kind::Generator => generator::decode(self, o, t, v)?,
+            Kind::Module => module::decode(self, o, t, v)?,
+            Kind::Weakref => {
+                let target = o.addr(self.layout.at.weakref.wr_object)?;
+                v.weak(target, Label::Field("target"));
+                self.default_size(o, t)?
+            }
+            Kind::Deque => deque::decode(self, o, t, v)?,
+            Kind::Array => array::decode(self, o, t, v)?,
+            Kind::BytesIo => bytes::bytes_io(self, o, t, v)?,
+            Kind::Buffered => buffered::decode(self, o, t, v)?,
+            Kind::LruCache => lru_cache::decode(self, o, t, v)?,
+        };
+        instance::layers(self, o, t, v)?;
+        Ok(own + self.counted_pre_header(o, t)?)
+    }
+
+    /// `object.__sizeof__`: basic size and items.
+    #[inline]
+    pub(crate) fn default_size(&self, o: &Obj<'_>, t: &TypeInfo) -> Result<u64, Fault> {
+        Ok(if t.item > 0 { t.basic.saturating_add(o.size()?.unsigned_abs().saturating_mul(t.item)) } else { t.basic })
+    }
+
+    /// What `sys.getsizeof` adds to `__sizeof__` for the words before the object.
+    #[inline]
+    fn counted_pre_header(&self, o: &Obj<'_>, t: &TypeInfo) -> Result<u64, Fault> {
+        if t.is_metatype() && !self.is_heap_type(o)? && !self.layout.rules.static_types_counted_with_preheader {
+            return Ok(0);
+        }
+        Ok(t.pre)
+    }
+
+    /// Whether the type object `o` is allocated on the heap.
+    #[inline]
+    pub fn is_heap_type(&self, o: &Obj<'_>) -> Result<bool, Fault> {
+        Ok(o.u64(self.layout.at.ty.tp_flags as i64)? & crate::types::flags::HEAPTYPE != 0)
+    }
+
+    /// Bytes really before the object in its block: none for static types, although their class is collected.
+    #[inline]
+    pub fn pre_header(&self, o: &Obj<'_>, t: &TypeInfo) -> u64 {
+        if t.is_metatype() && !self.is_heap_type(o).unwrap_or(true) {
+            return 0;
+        }
+        t.pre
+    }
+
+    /// Offset of the collector's head from the object.
+    pub const GC_HEAD_OFFSET: i64 = -(Fields::GC_HEAD as i64);
+}

@@ -1,0 +1,60 @@
+//! type: static, or a heap type with names, members and shared keys.
+//!
+//! Source: `type___sizeof___impl`, `type_traverse` in `Objects/typeobject.c`. A static type reports nothing to the
+//! collector, but what it holds is shown all the same.
+
+use memory::{Addr, Fault};
+
+use super::dict;
+use crate::heap::{Heap, Obj};
+use crate::types::{type_state, TypeInfo};
+use crate::visit::{Label, Visitor};
+
+pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, _t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
+    let f = &heap.layout.at;
+    let is_heap = heap.is_heap_type(o)?;
+    let mut tell = |visible: bool, to: Addr, name: &'static str| {
+        if !to.is_null() {
+            if visible && is_heap {
+                v.reference(to, Label::Field(name));
+            } else {
+                v.hidden(to, Label::Field(name));
+            }
+        }
+    };
+    let own_state = type_state(heap, o.addr, 0);
+    tell(true, own_state.unwrap_or(o.addr(f.ty.tp_dict)?), "__dict__");
+    tell(true, o.addr(f.ty.tp_cache)?, "tp_cache");
+    tell(true, o.addr(f.ty.tp_mro)?, "__mro__");
+    tell(true, o.addr(f.ty.tp_bases)?, "__bases__");
+    tell(true, o.addr(f.ty.tp_base)?, "__base__");
+    let subclasses = match type_state(heap, o.addr, 1) {
+        Some(s) => s,
+        None => o.addr(f.ty.tp_subclasses)?,
+    };
+    // Where the per-interpreter entry was not found, tp_subclasses of a static type is a small index.
+    tell(false, subclasses, "__subclasses__");
+    if !is_heap {
+        return Ok(f.ty.size);
+    }
+    if let Some(module) = f.heap_type.ht_module {
+        tell(true, o.addr(module)?, "__module__");
+    }
+    tell(false, o.addr(f.heap_type.ht_name)?, "__name__");
+    tell(false, o.addr(f.heap_type.ht_qualname)?, "__qualname__");
+    tell(false, o.addr(f.heap_type.ht_slots)?, "__slots__");
+    let mut own = f.heap_type.size;
+    let cached = o.addr(f.heap_type.ht_cached_keys)?;
+    if !cached.is_null() {
+        let keys = dict::keys(heap, cached)?;
+        own += keys.bytes;
+        v.owns(cached, keys.bytes);
+        for i in 0..keys.used as usize {
+            let key = keys.key(i);
+            if !key.is_null() {
+                v.hidden(key, Label::Key);
+            }
+        }
+    }
+    Ok(own)
+}

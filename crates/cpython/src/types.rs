@@ -1,0 +1,415 @@
+//! What a type object says about its instances.
+//!
+//! Holds: [`TypeInfo`], read once per type and judged valid or not.
+//! Sources: `Include/cpython/object.h`, `Objects/typeobject.c` of 3.8–3.13.
+
+use std::sync::Arc;
+
+use memory::{Addr, Memory};
+
+use crate::heap::Heap;
+use crate::layout::rules::ManagedDict;
+use crate::layout::Fields;
+use crate::objects::{Decoder, Kind};
+
+/// `tp_flags` bits (`Include/object.h`).
+pub mod flags {
+    /// Static type whose dict is kept per interpreter, 3.12+.
+    pub const STATIC_BUILTIN: u64 = 1 << 1;
+    /// Attribute values inline in the body, 3.13+.
+    pub const INLINE_VALUES: u64 = 1 << 2;
+    /// Weak-reference list head before the object, 3.12+.
+    pub const MANAGED_WEAKREF: u64 = 1 << 3;
+    /// Dictionary or values before the object, 3.11+.
+    pub const MANAGED_DICT: u64 = 1 << 4;
+    /// Allocated on the heap.
+    pub const HEAPTYPE: u64 = 1 << 9;
+    /// Ready for use.
+    pub const READY: u64 = 1 << 12;
+    /// Instances carry a collector's head.
+    pub const HAVE_GC: u64 = 1 << 14;
+    /// A subclass of int.
+    pub const LONG: u64 = 1 << 24;
+    /// A subclass of str.
+    pub const UNICODE: u64 = 1 << 28;
+    /// A subclass of dict.
+    pub const DICT: u64 = 1 << 29;
+    /// A subclass of type: instances are types.
+    pub const TYPE: u64 = 1 << 31;
+}
+
+/// Longest chain of bases that is followed; CPython's own limit on nesting is far below.
+const BASES_BOUND: usize = 1000;
+/// Largest number of `__slots__` or members of one type that is read.
+const MEMBERS_BOUND: i64 = 10_000;
+/// `PyMemberDef.type` of object members (`structmember.h`).
+const T_OBJECT: i32 = 6;
+const T_OBJECT_EX: i32 = 16;
+
+/// Where an instance keeps its dictionary, besides what its decoder knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DictAt {
+    /// Nowhere.
+    None,
+    /// At an offset of the body.
+    Offset(u64),
+    /// At an offset from the end of a var-sized body (int and tuple subclasses to 3.11).
+    FromEnd(i64),
+    /// Before the object or inline: see [`ManagedDict`].
+    Managed,
+}
+
+/// How what is said of a type's instances is known.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Known {
+    /// By a decoder that was compared with the interpreter.
+    Exact,
+    /// Own size by object's rule although the type overrides `__sizeof__`.
+    Derived,
+    /// References by scanning the body.
+    Scanned,
+}
+
+/// A type, as far as its instances need it.
+#[derive(Debug)]
+pub struct TypeInfo {
+    /// Address of the type object.
+    pub addr: Addr,
+    /// Module-qualified; builtins bare.
+    pub name: String,
+    /// `tp_basicsize`.
+    pub basic: u64,
+    /// `tp_itemsize`.
+    pub item: u64,
+    /// `tp_flags`.
+    pub flags: u64,
+    /// Bytes between the start of an instance's block and the instance.
+    pub pre: u64,
+    /// How its instances are read.
+    pub decoder: Arc<Decoder>,
+    /// Whether layers made by `class` statements stand above the C base.
+    pub python_class: bool,
+    /// Object slots of the Python layers: offset and C name.
+    pub slots: Box<[(u64, Addr)]>,
+    /// Object members of C layers without a decoder: offset and C name.
+    pub members: Box<[(u64, Addr)]>,
+    /// The dictionary that the decoder does not know.
+    pub dict: DictAt,
+    /// Offset of the list of weak references in the body; 0 for none.
+    pub weaklist: i64,
+    /// `ht_cached_keys` of a heap type: names of split and inline values.
+    pub cached_keys: Addr,
+    /// Words of the body that nothing above explains: scanned.
+    pub scan: Box<[u32]>,
+    /// How good all this is.
+    pub known: Known,
+}
+
+impl TypeInfo {
+    /// Whether the type object is allocated on the heap: its instances count a reference to it.
+    #[inline]
+    pub fn is_heap(&self) -> bool {
+        self.flags & flags::HEAPTYPE != 0
+    }
+
+    /// Whether instances carry a collector's head (static types, instances of `type`, do not: see [`crate::objects`]).
+    #[inline]
+    pub fn is_gc(&self) -> bool {
+        self.flags & flags::HAVE_GC != 0
+    }
+
+    /// Whether instances are types.
+    #[inline]
+    pub fn is_metatype(&self) -> bool {
+        self.flags & flags::TYPE != 0
+    }
+
+    /// Whether instances are strs.
+    #[inline]
+    pub fn is_str(&self) -> bool {
+        self.flags & flags::UNICODE != 0
+    }
+
+    /// Whether instances are dicts.
+    #[inline]
+    pub fn is_dict(&self) -> bool {
+        self.flags & flags::DICT != 0
+    }
+
+    /// Reads and judges the type at `addr`. `None`: no type stands there.
+    pub(crate) fn read(heap: &Heap<'_>, addr: Addr) -> Option<TypeInfo> {
+        let f = &heap.layout.at.ty;
+        if addr.0 % 8 != 0 || !looks_like_type(heap, addr) {
+            return None;
+        }
+        let o = heap.obj(addr).ok()?;
+        let flags = o.u64(f.tp_flags as i64).ok()?;
+        let basic = o.i64(f.tp_basicsize).ok()?;
+        let item = o.i64(f.tp_itemsize).ok()?;
+        if flags & flags::READY == 0 || !(Fields::HEADER as i64..1 << 32).contains(&basic) || !(0..1 << 32).contains(&item) {
+            return None;
+        }
+        let name = type_name(heap, addr, flags)?;
+        let (basic, item) = (basic as u64, item as u64);
+
+        // The C base: the first type down the chain that no class statement made.
+        let mut slots = Vec::new();
+        let mut base = addr;
+        let mut python_class = false;
+        for _ in 0..BASES_BOUND {
+            let b = heap.obj(base).ok()?;
+            let is_heap = b.u64(f.tp_flags as i64).ok()? & flags::HEAPTYPE != 0;
+            if !is_heap || heap.subtype_dealloc.is_none() || Some(b.addr(f.tp_dealloc).ok()?) != heap.subtype_dealloc {
+                break;
+            }
+            python_class = true;
+            members(heap, base, &mut slots, &[T_OBJECT_EX, T_OBJECT]);
+            let next = b.addr(f.tp_base).ok()?;
+            if next.is_null() || next == base {
+                break;
+            }
+            base = next;
+        }
+        let b = heap.obj(base).ok()?;
+        let base_basic = b.u64(f.tp_basicsize as i64).ok()?;
+        let base_item = b.u64(f.tp_itemsize as i64).ok()?;
+
+        // A decoder by name, for the C base or the nearest of its bases that adds nothing to the struct.
+        let mut decoder = None;
+        let mut c = base;
+        for _ in 0..BASES_BOUND {
+            let t = heap.obj(c).ok()?;
+            let c_name = heap.c_str(t.addr(f.tp_name).ok()?).ok()?;
+            let c_basic = t.u64(f.tp_basicsize as i64).ok()?;
+            if let Some(d) = heap.catalogue.get(&c_name) {
+                if d.fits(c_basic) {
+                    decoder = Some((Arc::clone(d), c_basic));
+                }
+                break;
+            }
+            let next = t.addr(f.tp_base).ok()?;
+            if next.is_null() {
+                break;
+            }
+            c = next;
+        }
+        let decoded_to = decoder.as_ref().map_or(Fields::HEADER, |d| d.1);
+        let foreign_layers = c != base && base_basic > decoded_to;
+        let decoder = decoder.map_or_else(|| heap.catalogue.opaque(), |d| d.0);
+        let opaque = decoder.kind == Kind::Opaque;
+
+        let dictoffset = o.i64(f.tp_dictoffset).ok()?;
+        let base_dictoffset = b.i64(f.tp_dictoffset).ok()?;
+        let managed = heap.layout.rules.managed_dict != ManagedDict::None && flags & flags::MANAGED_DICT != 0;
+        let dict = if managed {
+            DictAt::Managed
+        } else if dictoffset != 0 && (dictoffset != base_dictoffset || opaque || foreign_layers) {
+            match dictoffset {
+                1.. => DictAt::Offset(dictoffset as u64),
+                _ => DictAt::FromEnd(dictoffset),
+            }
+        } else {
+            DictAt::None
+        };
+        let weaklist = o.i64(f.tp_weaklistoffset).ok()?;
+
+        let mut c_members = Vec::new();
+        if opaque || foreign_layers {
+            let mut c = base;
+            for _ in 0..BASES_BOUND {
+                let Ok(t) = heap.obj(c) else { break };
+                members(heap, c, &mut c_members, &[T_OBJECT, T_OBJECT_EX]);
+                match t.addr(f.tp_base) {
+                    Ok(next) if !next.is_null() => c = next,
+                    _ => break,
+                }
+            }
+            c_members.sort_unstable();
+            c_members.dedup();
+            c_members.retain(|m| m.0 >= decoded_to);
+        }
+
+        // What is left unexplained between what the decoder knows and the end of the fixed body.
+        let mut scan: Vec<u32> = Vec::new();
+        // A class statement adds nothing but slots, a dict and a weak list, so only C layers leave words unexplained;
+        // but types from specs without a dealloc of their own share `subtype_dealloc`, so every word is accounted for.
+        let mut at = decoded_to.next_multiple_of(8);
+        while at + 8 <= basic && at < 1 << 20 {
+            let explained = slots.iter().any(|s| s.0 == at)
+                || c_members.iter().any(|m| m.0 == at)
+                || dict == DictAt::Offset(at)
+                || dictoffset == at as i64
+                || weaklist == at as i64
+                || (opaque && at == Fields::OB_SIZE && base_item > 0);
+            // A dict that is addressed from the end (≤3.11) stands behind the items, and the word for it within the
+            // fixed part is the last one; likewise the weak list before it.
+            let from_end = matches!(dict, DictAt::FromEnd(_)) && at + 8 == basic;
+            if !explained && !from_end {
+                scan.push(at as u32);
+            }
+            at += 8;
+        }
+
+        let gc = flags & flags::HAVE_GC != 0;
+        let managed_words = match heap.layout.rules.managed_dict {
+            ManagedDict::None => false,
+            ManagedDict::TwoWords => flags & flags::MANAGED_DICT != 0,
+            _ => flags & (flags::MANAGED_DICT | flags::MANAGED_WEAKREF) != 0,
+        };
+        let pre = if gc { Fields::GC_HEAD } else { 0 } + if managed_words { 16 } else { 0 };
+        let cached_keys = if flags & flags::HEAPTYPE != 0 { o.addr(heap.layout.at.heap_type.ht_cached_keys).ok()? } else { Addr::NULL };
+        let scanned = !scan.is_empty() || (opaque && base_item > 0);
+        let known = if overrides_sizeof(heap, addr, base, opaque || foreign_layers) {
+            Known::Derived
+        } else if scanned {
+            Known::Scanned
+        } else {
+            Known::Exact
+        };
+        slots.sort_unstable();
+        Some(TypeInfo {
+            addr,
+            name,
+            basic,
+            item,
+            flags,
+            pre,
+            decoder,
+            python_class,
+            slots: slots.into(),
+            members: c_members.into(),
+            dict,
+            weaklist,
+            cached_keys,
+            scan: scan.into(),
+            known,
+        })
+    }
+}
+
+/// Whether `addr` has a class whose instances are types, itself of such a class.
+fn looks_like_type(heap: &Heap<'_>, addr: Addr) -> bool {
+    let f = &heap.layout.at.ty;
+    let mut t = addr;
+    for _ in 0..2 {
+        let Ok(meta) = heap.obj(t).and_then(|o| o.ty()) else { return false };
+        let Ok(flags) = heap.image.u64(meta + f.tp_flags) else { return false };
+        if meta.0 % 8 != 0 || flags & (flags::TYPE | flags::READY) != flags::TYPE | flags::READY {
+            return false;
+        }
+        if meta == heap.type_type {
+            return true;
+        }
+        t = meta;
+    }
+    // A metaclass of a metaclass is legal and rare; the chain must end in `type`, so walk it, bounded.
+    for _ in 0..BASES_BOUND {
+        match heap.obj(t).and_then(|o| o.ty()) {
+            Ok(meta) if meta == heap.type_type => return true,
+            Ok(meta) if meta != t => t = meta,
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// `module.qualname`, builtins bare.
+fn type_name(heap: &Heap<'_>, addr: Addr, flags: u64) -> Option<String> {
+    let f = &heap.layout.at;
+    let o = heap.obj(addr).ok()?;
+    let c_name = heap.c_str(o.addr(f.ty.tp_name).ok()?).ok()?;
+    if c_name.is_empty() {
+        return None;
+    }
+    if flags & flags::HEAPTYPE == 0 {
+        return Some(c_name.strip_prefix("builtins.").unwrap_or(&c_name).to_owned());
+    }
+    let qualname = o.addr(f.heap_type.ht_qualname).ok().and_then(|q| heap.name(q)).unwrap_or(c_name);
+    let module = o.addr(f.ty.tp_dict).ok().filter(|d| !d.is_null()).and_then(|d| heap.dict_get(d, "__module__").ok().flatten());
+    match module.and_then(|m| heap.name(m)) {
+        Some(m) if m != "builtins" => Some(format!("{m}.{qualname}")),
+        _ => Some(qualname),
+    }
+}
+
+/// The object members of one type's own `tp_members`.
+fn members(heap: &Heap<'_>, ty: Addr, into: &mut Vec<(u64, Addr)>, kinds: &[i32]) {
+    let f = &heap.layout.at;
+    let Ok(list) = heap.image.addr(ty + f.ty.tp_members) else { return };
+    if list.is_null() {
+        return;
+    }
+    for i in 0..MEMBERS_BOUND as u64 {
+        let at = list + i * f.member.size;
+        let (Ok(name), Ok(kind), Ok(offset)) =
+            (heap.image.addr(at + f.member.name), heap.image.i32(at + Fields::MEMBER_TYPE), heap.image.i64(at + f.member.offset))
+        else {
+            return;
+        };
+        if name.is_null() {
+            return;
+        }
+        if kinds.contains(&kind) && offset >= Fields::HEADER as i64 {
+            into.push((offset as u64, name));
+        }
+    }
+}
+
+/// The dictionary of a type, wherever its release keeps it.
+pub fn type_dict(heap: &Heap<'_>, ty: Addr) -> Addr {
+    type_state(heap, ty, 0).unwrap_or_else(|| heap.image.addr(ty + heap.layout.at.ty.tp_dict).unwrap_or(Addr::NULL))
+}
+
+/// A word that 3.12+ keeps per interpreter for a static type: 0 `tp_dict`, 1 `tp_subclasses`, 2 `tp_weaklist`.
+/// `None` where the type object itself holds it.
+pub fn type_state(heap: &Heap<'_>, ty: Addr, which: u64) -> Option<Addr> {
+    let f = &heap.layout.at;
+    if !heap.layout.rules.static_types_per_interpreter {
+        return None;
+    }
+    let flags = heap.image.u64(ty + f.ty.tp_flags).ok()?;
+    if flags & flags::STATIC_BUILTIN == 0 || flags & flags::HEAPTYPE != 0 {
+        return None;
+    }
+    // Index + 1, small; `managed_static_type_state` in Objects/typeobject.c. 3.12 has entries of 40 bytes
+    // {type, flags, dict, subclasses, weaklist}; 3.13 of 48, the words 8 further.
+    let index = heap.image.u64(ty + f.ty.tp_subclasses).ok()?.checked_sub(1).filter(|i| *i < 1000)?;
+    let table = &heap.layout.table;
+    let state = match table.offset("_is", "types.builtins.initialized") {
+        Some(at) => {
+            let builtin = heap.interpreter + at + index * 48;
+            if heap.image.addr(builtin).ok()? == ty {
+                builtin + 24
+            } else {
+                let extensions = heap.interpreter + table.offset("_is", "types.for_extensions.initialized")?;
+                (0..200).map(|i| extensions + i * 48).find(|e| heap.image.addr(*e) == Ok(ty))? + 24
+            }
+        }
+        None => {
+            let entry = heap.interpreter + table.offset("_is", "types.builtins")? + index * 40;
+            if heap.image.addr(entry).ok()? != ty {
+                return None;
+            }
+            entry + 16
+        }
+    };
+    heap.image.addr(state + which * 8).ok()
+}
+
+/// Whether a class between `ty` and what its decoder covers defines `__sizeof__` itself.
+fn overrides_sizeof(heap: &Heap<'_>, ty: Addr, c_base: Addr, c_base_unknown: bool) -> bool {
+    let f = &heap.layout.at;
+    let Ok(mro) = heap.image.addr(ty + f.ty.tp_mro) else { return false };
+    let Ok(length) = heap.image.i64(mro + Fields::OB_SIZE) else { return false };
+    for i in 0..length.clamp(0, BASES_BOUND as i64) as u64 {
+        let Ok(class) = heap.image.addr(mro + f.tuple.ob_item + i * 8) else { return false };
+        let Ok(base) = heap.image.addr(class + f.ty.tp_base) else { return false };
+        if base.is_null() || (class == c_base && !c_base_unknown) {
+            return false;
+        }
+        if heap.dict_get(type_dict(heap, class), "__sizeof__").ok().flatten().is_some() {
+            return true;
+        }
+    }
+    false
+}
