@@ -14,6 +14,7 @@ mod head;
 mod json;
 pub mod object;
 pub mod objects;
+pub mod processes;
 mod table;
 pub mod text;
 pub mod types;
