@@ -1,0 +1,311 @@
+//! `cargo xtask layouts`: the layout tables below `crates/cpython/src/layout/tables`, made from builds that this machine has.
+//!
+//! Holds: the command's arguments, the list of builds, writing and checking. Never: touches the reader of the tables.
+//! See CONTRIBUTING.md, "Add a CPython release".
+
+mod builds;
+mod changes;
+mod debian;
+mod dwarf;
+mod headers;
+mod table;
+mod wanted;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use builds::{Build, Named, Outcome};
+use table::Table;
+
+use crate::trouble::{Doing, Done, Trouble};
+
+/// What `cargo xtask layouts --help` says.
+pub(crate) const HELP: &str = "\
+cargo xtask layouts                       make every table that this machine can make again
+  --fetch                                 get Debian's headers of other releases first (apt, below target/)
+  --check                                 write nothing; fail where a table would change
+  --interpreter PATH                      only from this interpreter (built with debug information)
+  --headers DIR [--label WHO] [--inherit 3.11.7]
+                                          only from these C headers; what is private to .c files is taken over
+  --show STRUCT [--interpreter PATH]      all members of a struct, as each interpreter's build has it
+  --diff OLD NEW                          what changed between two tables
+  --compare DIR                           against JSON layouts from elsewhere, field by field";
+
+const FIELDS: &str = "crates/cpython/src/layout/fields.txt";
+const TABLES: &str = "crates/cpython/src/layout/tables";
+const SCRATCH: &str = "target/layouts";
+
+#[derive(Debug, Default)]
+struct Arguments {
+    fetch: bool,
+    check: bool,
+    interpreters: Vec<PathBuf>,
+    headers: Option<PathBuf>,
+    label: Option<String>,
+    inherit: Option<String>,
+    show: Option<String>,
+    diff: Option<(String, String)>,
+    compare: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn read(words: &[String]) -> Done<Arguments> {
+        let mut read = Arguments::default();
+        let mut words = words.iter().cloned();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or_else(|| Trouble::new(format!("{word}: a value is missing\n\n{HELP}")));
+            match word.as_str() {
+                "--fetch" => read.fetch = true,
+                "--check" => read.check = true,
+                "--interpreter" => read.interpreters.push(value()?.into()),
+                "--headers" => read.headers = Some(value()?.into()),
+                "--label" => read.label = Some(value()?),
+                "--inherit" => read.inherit = Some(value()?),
+                "--show" => read.show = Some(value()?),
+                "--diff" => read.diff = Some((value()?, value()?)),
+                "--compare" => read.compare = Some(value()?.into()),
+                _ => return Err(Trouble::new(format!("{word}: not an option of this task\n\n{HELP}"))),
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// Runs the task in the workspace at `root`.
+pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
+    let arguments = Arguments::read(words)?;
+    let tables = root.join(TABLES);
+    if let Some((old, new)) = &arguments.diff {
+        for line in changes::diff(&load(&tables, old)?, &load(&tables, new)?) {
+            println!("{line}");
+        }
+        return Ok(());
+    }
+    if let Some(dir) = &arguments.compare {
+        return compare(&tables, dir);
+    }
+    if let Some(name) = &arguments.show {
+        return show(&arguments, name);
+    }
+    let scratch = root.join(SCRATCH);
+    if arguments.fetch {
+        debian::fetch(&scratch.join("debian"))?;
+    }
+    let path = root.join(FIELDS);
+    let wanted = wanted::parse(&std::fs::read_to_string(&path).doing(path.display())?)?;
+    let mut made: BTreeMap<String, Table> = BTreeMap::new();
+    for build in chosen(&arguments, &scratch) {
+        eprintln!("  reading {}", build.words());
+        let older = |release: &str| match &arguments.inherit {
+            Some(name) => Ok((name.clone(), load(&tables, name)?)),
+            None => same_minor(release, &made, &tables),
+        };
+        match build.table(&wanted, &scratch, older)? {
+            Outcome::Unfit(why) => eprintln!("  left out {}: {why}", build.words()),
+            Outcome::Table((name, table)) => {
+                made.entry(name).or_insert(table);
+            }
+        }
+    }
+    if made.is_empty() {
+        return Err(Trouble::new("no build of CPython here that a table can be made of"));
+    }
+    match arguments.check {
+        true => check(&tables, &made),
+        false => write(&tables, &made, &wanted),
+    }
+}
+
+/// The builds that were asked for, or all that the machine has: interpreters first, since headers inherit from them.
+fn chosen(arguments: &Arguments, scratch: &Path) -> Vec<Build> {
+    let mut builds: Vec<Build> = arguments.interpreters.iter().cloned().map(Build::Interpreter).collect();
+    if let Some(dir) = &arguments.headers {
+        builds.push(Build::Headers(dir.clone(), arguments.label.clone()));
+    }
+    if builds.is_empty() {
+        builds = pyenv().into_iter().map(Build::Interpreter).collect();
+        let distributor = distributor();
+        for minor in 8..32 {
+            let dir = PathBuf::from(format!("/usr/include/python3.{minor}"));
+            if dir.join("internal").is_dir() {
+                builds.push(Build::Headers(dir, distributor.clone()));
+            }
+        }
+        builds.extend(debian::fetched(&scratch.join("debian")).into_iter().map(|dir| Build::Headers(dir, Some("debian".to_owned()))));
+    }
+    builds
+}
+
+/// pyenv's interpreters from 3.8 on, oldest first.
+fn pyenv() -> Vec<PathBuf> {
+    let root = match (std::env::var_os("PYENV_ROOT"), std::env::var_os("HOME")) {
+        (Some(root), _) => PathBuf::from(root),
+        (None, Some(home)) => PathBuf::from(home).join(".pyenv"),
+        (None, None) => return Vec::new(),
+    };
+    let Ok(entries) = std::fs::read_dir(root.join("versions")) else { return Vec::new() };
+    let mut found: Vec<(Vec<u32>, PathBuf)> = entries
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let numbers = numbers(path.file_name()?.to_str()?)?;
+            (numbers >= vec![3, 8]).then(|| (numbers, path.join("bin/python3")))
+        })
+        .filter(|(_, path)| path.exists())
+        .collect();
+    found.sort();
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
+fn numbers(release: &str) -> Option<Vec<u32>> {
+    release.split('.').map(|part| part.parse().ok()).collect()
+}
+
+fn distributor() -> Option<String> {
+    let text = std::fs::read_to_string("/etc/os-release").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("ID=")).map(|id| id.trim_matches('"').to_owned())
+}
+
+/// The newest table of the same minor that was made from an interpreter.
+fn same_minor(release: &str, made: &BTreeMap<String, Table>, tables: &Path) -> Done<Named> {
+    let minor = numbers(release).map(|numbers| numbers.into_iter().take(2).collect::<Vec<_>>());
+    let mut known = load_all(tables)?;
+    known.extend(made.iter().map(|(name, table)| (name.clone(), table.clone())));
+    known
+        .into_iter()
+        .filter(|(_, table)| table.inherited.is_none())
+        .filter(|(_, table)| numbers(&table.release).map(|numbers| numbers.into_iter().take(2).collect::<Vec<_>>()) == minor)
+        .max_by_key(|(_, table)| numbers(&table.release))
+        .ok_or_else(|| Trouble::new(format!("{release}: no table of the same minor from an interpreter to inherit private structs from")))
+}
+
+fn load(tables: &Path, name: &str) -> Done<Table> {
+    let path = tables.join(format!("{name}.txt"));
+    Table::parse(&std::fs::read_to_string(&path).doing(path.display())?).doing(path.display())
+}
+
+fn load_all(tables: &Path) -> Done<BTreeMap<String, Table>> {
+    let mut all = BTreeMap::new();
+    let Ok(entries) = std::fs::read_dir(tables) else { return Ok(all) };
+    for entry in entries {
+        let path = entry.doing(tables.display())?.path();
+        if let Some(name) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".txt")) {
+            all.insert(name.to_owned(), load(tables, name)?);
+        }
+    }
+    Ok(all)
+}
+
+fn write(tables: &Path, made: &BTreeMap<String, Table>, wanted: &[wanted::WantedStruct]) -> Done<()> {
+    std::fs::create_dir_all(tables).doing(tables.display())?;
+    for (name, table) in made {
+        let path = tables.join(format!("{name}.txt"));
+        std::fs::write(&path, table.text()).doing(path.display())?;
+        println!(
+            "{name}: {} structs, {} fields",
+            table.structs.len(),
+            table.structs.values().map(|layout| layout.fields.len()).sum::<usize>()
+        );
+    }
+    // A misspelt name would be absent from every table without a word.
+    let all = load_all(tables)?;
+    for one in wanted {
+        let layouts: Vec<_> = all.values().filter_map(|table| table.structs.get(one.name())).collect();
+        if layouts.is_empty() {
+            println!("in no table: {}", one.name());
+            continue;
+        }
+        for field in &one.fields {
+            if !layouts.iter().any(|layout| layout.fields.contains_key(field.name())) {
+                println!("in no table: {}.{}", one.name(), field.name());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check(tables: &Path, made: &BTreeMap<String, Table>) -> Done<()> {
+    let kept = load_all(tables)?;
+    let mut stale = Vec::new();
+    for (name, table) in made {
+        match kept.get(name) {
+            None => println!("{name}: not checked in, made here without trouble"),
+            Some(held) if held == table => println!("{name}: as checked in"),
+            Some(held) => stale.push(format!("{name}\n  {}", changes::diff(held, table).join("\n  "))),
+        }
+    }
+    let absent: Vec<&str> = kept.keys().filter(|name| !made.contains_key(*name)).map(String::as_str).collect();
+    println!("{} tables: {} checked, {} not on this machine ({})", kept.len(), kept.len() - absent.len(), absent.len(), absent.join(", "));
+    match stale.is_empty() {
+        true => Ok(()),
+        false => Err(Trouble::new(format!("tables that are not what their builds say; run cargo xtask layouts:\n{}", stale.join("\n")))),
+    }
+}
+
+fn compare(tables: &Path, dir: &Path) -> Done<()> {
+    let all = load_all(tables)?;
+    let main = |minor: &str| {
+        all.iter()
+            .filter(|(_, table)| table.inherited.is_none() && table.release.rsplit_once('.').is_some_and(|(head, _)| head == minor))
+            .map(|(name, _)| name.clone())
+            .next_back()
+    };
+    for (file, name, outcome) in changes::compare(dir, &all, main)? {
+        let differences = outcome.differences.len();
+        println!("{file} with {name}: {} agree, {differences} differ, {} only there", outcome.agreed, outcome.only_foreign);
+        for line in outcome.differences {
+            println!("  {line}");
+        }
+    }
+    Ok(())
+}
+
+fn show(arguments: &Arguments, name: &str) -> Done<()> {
+    let interpreters = if arguments.interpreters.is_empty() { pyenv() } else { arguments.interpreters.clone() };
+    for path in interpreters {
+        println!("{}", path.display());
+        for file in builds::files(&path)? {
+            for (source, size, members) in dwarf::members(&file, name)? {
+                println!("  {name} {size} ({source})");
+                for member in members {
+                    let size = member.place.size.unwrap_or(0);
+                    let bits = if member.is_bits { " (bits)" } else { "" };
+                    println!("    {}={}:{size}{bits} {}", member.name, member.place.offset, member.type_name);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn arguments_are_read_or_refused() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let read = Arguments::read(&words("--check --diff 3.12.1 3.13.0")).unwrap();
+        assert!(read.check && read.diff == Some(("3.12.1".into(), "3.13.0".into())));
+        assert!(Arguments::read(&words("--diff 3.12.1")).is_err());
+        assert!(Arguments::read(&words("--chekc")).is_err());
+    }
+
+    #[test]
+    fn the_newest_micro_release_is_inherited_from() {
+        let table = |release: &str, inherited: bool| Table {
+            release: release.into(),
+            build: String::new(),
+            inherited: inherited.then(|| ("x".to_owned(), Default::default())),
+            structs: BTreeMap::new(),
+        };
+        let made = BTreeMap::from([
+            ("3.11.9".to_owned(), table("3.11.9", false)),
+            ("3.11.10".to_owned(), table("3.11.10", false)),
+            ("3.11.12-debian".to_owned(), table("3.11.12", true)),
+            ("3.12.1".to_owned(), table("3.12.1", false)),
+        ]);
+        assert_eq!(same_minor("3.11.2", &made, Path::new("/nonexistent")).unwrap().0, "3.11.10");
+        assert!(same_minor("3.13.2", &made, Path::new("/nonexistent")).is_err());
+    }
+}
