@@ -1,2 +1,31 @@
-//! placeholder
+//! Targets: finding a process, knowing what it has mapped, and the copy of its memory that is made while it stands.
+//!
+//! Holds: [`open`] and [`Process`] (what is this PID, where is its Python), [`freeze`] (stop, copy, go on), [`launch`]
+//! (start a program and look at it before it ends), the guardian (the process of ours that alone traces) and
+//! [`TargetError`] (each way in which a target cannot be read).
+//! Never does: write to a target's memory, run code in it, know an object layout of Python, print.
+//! Sources: ptrace(2), proc(5), process_vm_readv(2), Documentation/admin-guide/mm/pagemap.rst, elf(5).
+
 #![deny(unsafe_code)]
+
+mod copy;
+mod elf;
+mod error;
+mod freeze;
+mod guardian;
+mod launch;
+mod maps;
+mod pagemap;
+mod plan;
+mod process;
+mod rights;
+mod status;
+mod sys;
+
+pub use error::TargetError;
+pub use freeze::{freeze, FreezeOptions, Frozen, Thread};
+pub use guardian::{guardian_main, GUARDIAN_ARGUMENT};
+pub use launch::{launch, Ending, LaunchOptions, Launched, Moment};
+pub use maps::parse_maps;
+pub use process::{open, Process};
+pub use rights::Missing;

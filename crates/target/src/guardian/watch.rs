@@ -1,0 +1,290 @@
+//! The guardian's loop: wishes of the command on one side, news of the traced threads on the other.
+//!
+//! Holds: [`serve`]. Never does: outlive its use: it ends when the line closes and everything is restored.
+//! Sources: ptrace(2), signalfd(2); AT_ENTRY in getauxval(3).
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::message::{Report, Request};
+use super::tracees::{State, Tracees};
+use crate::error::{Refusal, SystemCall};
+use crate::process::Process;
+use crate::sys::ptrace::{self, Wait};
+
+/// The function before which a heap is still whole. Exported by every CPython since 3.6, stripped or not.
+const FINALIZE: &str = "Py_FinalizeEx";
+
+/// Serves one command until its end of the socket closes.
+pub(crate) fn serve(socket: UnixStream) -> io::Result<()> {
+    // Deaf to all but SIGKILL and SIGSTOP: blocked signals stay pending for ever. SIGCHLD is read from a descriptor.
+    SigSet::all().thread_set_mask()?;
+    let mut children = SigSet::empty();
+    children.add(Signal::SIGCHLD);
+    let signals = SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+    let mut watch = Watch { socket, incoming: Vec::new(), signals, tracees: Tracees::default(), launched: None, hold: None, last: None };
+    watch.run()
+}
+
+struct Watch {
+    socket: UnixStream,
+    incoming: Vec<u8>,
+    signals: SignalFd,
+    tracees: Tracees,
+    /// A program that the command started.
+    launched: Option<Launched>,
+    /// While the target stands.
+    hold: Option<Hold>,
+    /// The stop that ended because its time was over.
+    last: Option<Duration>,
+}
+
+struct Launched {
+    pid: i32,
+    watching: Watching,
+}
+
+/// What the debug register of a launched program's first thread waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watching {
+    /// Nothing: before its first exec, or no such function, or we have looked.
+    Nothing,
+    /// The executable's entry point: the loader has mapped all libraries then.
+    Entry,
+    /// [`FINALIZE`].
+    Finalize,
+}
+
+struct Hold {
+    since: Instant,
+    until: Option<Instant>,
+}
+
+impl Watch {
+    fn run(&mut self) -> io::Result<()> {
+        loop {
+            let left = self.hold.as_ref().and_then(|h| h.until).map(|u| u.saturating_duration_since(Instant::now()));
+            let (said, signalled) = self.wait(left, true);
+            if signalled {
+                self.news();
+            }
+            if self.hold.as_ref().and_then(|h| h.until).is_some_and(|until| Instant::now() >= until) {
+                self.last = Some(self.let_go());
+            }
+            if said && !self.listen() {
+                return self.give_up();
+            }
+        }
+    }
+
+    /// Waits for the command or a thread. Returns who has news.
+    fn wait(&self, patience: Option<Duration>, command_too: bool) -> (bool, bool) {
+        let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        if command_too {
+            fds.push(PollFd::new(self.socket.as_fd(), PollFlags::POLLIN));
+        }
+        // Rounded up: a timeout of 0 would spin until the time is over.
+        let timeout =
+            patience.map_or(PollTimeout::NONE, |p| PollTimeout::try_from(p + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX));
+        // Interrupted or out of memory: the loop comes back.
+        let _ = poll(&mut fds, timeout);
+        let ready = |i: usize| fds.get(i).and_then(|fd| fd.any()).unwrap_or(false);
+        let result = (ready(1), ready(0));
+        if result.1 {
+            while let Ok(Some(_)) = self.signals.read_signal() {}
+        }
+        result
+    }
+
+    /// Reads what the command says. `false`: it is gone.
+    fn listen(&mut self) -> bool {
+        let mut buffer = [0u8; 4096];
+        match self.socket.read(&mut buffer) {
+            Ok(0) => return false,
+            Ok(n) => self.incoming.extend(buffer.iter().take(n)),
+            Err(e) if e.kind() == ErrorKind::Interrupted => return true,
+            Err(_) => return false,
+        }
+        while let Some(end) = self.incoming.iter().position(|&b| b == b'\n') {
+            let line: Vec<u8> = self.incoming.drain(..=end).collect();
+            let Ok(request) = serde_json::from_slice::<Request>(&line) else { return false };
+            let report = self.answer(request);
+            self.tell(&report);
+        }
+        true
+    }
+
+    fn answer(&mut self, request: Request) -> Report {
+        match request {
+            Request::Stop { pid, hold_ms } => match self.stop(pid, hold_ms.map(Duration::from_millis)) {
+                Ok(threads) => Report::Stopped { threads },
+                Err(refusal) => Report::Refused(refusal),
+            },
+            Request::Release => match self.last.take() {
+                Some(pause) => Report::Released { pause_ns: pause.as_nanos() as u64, overran: true },
+                None => Report::Released { pause_ns: self.let_go().as_nanos() as u64, overran: false },
+            },
+            Request::Adopt { pid } => match self.tracees.adopt(pid, libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_TRACEEXIT) {
+                Ok(()) => {
+                    self.launched = Some(Launched { pid, watching: Watching::Nothing });
+                    Report::Adopted
+                }
+                Err(e) => Report::Refused(Refusal::System { call: SystemCall::Seize, errno: e.raw_os_error().unwrap_or_default() }),
+            },
+        }
+    }
+
+    /// Stops all threads; where the target stands already, at a moment of its own, it stays there.
+    fn stop(&mut self, pid: i32, hold: Option<Duration>) -> Result<Vec<i32>, Refusal> {
+        let since = self.hold.take().map_or_else(Instant::now, |h| h.since);
+        self.last = None;
+        let mut tracees = std::mem::take(&mut self.tracees);
+        let stopped = tracees.stop_all(pid, |patience| {
+            self.wait(Some(patience), false);
+        });
+        self.tracees = tracees;
+        if stopped.is_ok() {
+            self.hold = Some(Hold { since, until: hold.map(|h| since + h) });
+        }
+        stopped
+    }
+
+    /// Lets everything go, with debug registers cleared. How long it stood.
+    fn let_go(&mut self) -> Duration {
+        self.tracees.release_all();
+        if let Some(launched) = &mut self.launched {
+            launched.watching = Watching::Nothing;
+        }
+        self.hold.take().map_or(Duration::ZERO, |h| h.since.elapsed())
+    }
+
+    /// The command is gone: restore, let go, end. A thread with a debug register is waited for, however long it sleeps;
+    /// the others are let go by our end.
+    fn give_up(&mut self) -> io::Result<()> {
+        self.let_go();
+        while self.tracees.has_breakpoint() {
+            self.wait(Some(Duration::from_millis(100)), false);
+            self.news();
+        }
+        Ok(())
+    }
+
+    /// All that happened to traced threads since we looked.
+    fn news(&mut self) {
+        while let Ok(Some((tid, wait))) = ptrace::poll_wait(-1) {
+            self.one(tid, wait);
+        }
+    }
+
+    fn one(&mut self, tid: i32, wait: Wait) {
+        let mine = self.launched.as_ref().is_some_and(|l| l.pid == tid);
+        if wait == Wait::Ended {
+            self.tracees.forget(tid);
+            if mine {
+                self.launched = None;
+                self.tell(&Report::Ended);
+            }
+            return;
+        }
+        let running = self.tracees.get(tid).is_some_and(|t| t.state == State::Running);
+        if mine && running && self.hold.is_none() {
+            self.step(tid, wait);
+        } else {
+            self.tracees.note(tid, wait);
+        }
+    }
+
+    /// A stop of a launched program's first thread while it runs towards its moment.
+    fn step(&mut self, tid: i32, wait: Wait) {
+        let at_breakpoint = |watch: &mut Watch| {
+            let breakpoint = watch.tracees.get(tid).and_then(|t| t.breakpoint);
+            breakpoint.is_some() && ptrace::instruction(tid).ok() == breakpoint
+        };
+        match wait {
+            Wait::Event(libc::PTRACE_EVENT_EXEC) => {
+                // The exec has cleared the register (flush_ptrace_hw_breakpoint).
+                self.forget_breakpoint(tid);
+                let entry = Process::open_traced(tid).ok().and_then(|p| p.auxiliary(libc::AT_ENTRY));
+                self.watch_for(tid, Watching::Entry, entry);
+            }
+            Wait::Event(libc::PTRACE_EVENT_EXIT) => {
+                let status = ptrace::event_message(tid).unwrap_or_default() as i32;
+                self.moment(tid, wait, Report::AtExit { status });
+                return;
+            }
+            Wait::Signal(libc::SIGTRAP) if at_breakpoint(self) => match self.launched.as_ref().map(|l| l.watching) {
+                Some(Watching::Finalize) => {
+                    self.moment(tid, wait, Report::BeforeFinalize);
+                    return;
+                }
+                _ => {
+                    let finalize = Process::open_traced(tid).ok().and_then(|p| crate::elf::find_symbol(&p, FINALIZE).ok().flatten());
+                    self.watch_for(tid, Watching::Finalize, finalize.map(|at| at.0));
+                }
+            },
+            // A signal of its own: passed on.
+            Wait::Signal(signal) => {
+                let _ = ptrace::go_on(tid, signal);
+                return;
+            }
+            // A stop by job control: it stays stopped until somebody continues it.
+            Wait::Trap(signal) if signal != libc::SIGTRAP => {
+                let _ = ptrace::listen(tid);
+                return;
+            }
+            Wait::Trap(_) | Wait::Event(_) | Wait::Ended => {}
+        }
+        let _ = ptrace::go_on(tid, 0);
+    }
+
+    /// Sets the debug register of the standing thread `tid`, or clears it where there is nothing to wait for.
+    fn watch_for(&mut self, tid: i32, what: Watching, address: Option<u64>) {
+        let set = ptrace::set_breakpoint(tid, address);
+        if let Some(thread) = self.tracees.get(tid) {
+            thread.breakpoint = address.filter(|_| set.is_ok());
+        }
+        if let Some(launched) = &mut self.launched {
+            launched.watching = if address.is_some() && set.is_ok() { what } else { Watching::Nothing };
+        }
+        if let (Err(e), Some(_)) = (set, address) {
+            self.tell(&Report::NoBreakpoint { errno: e.raw_os_error().unwrap_or_default() });
+        }
+    }
+
+    fn forget_breakpoint(&mut self, tid: i32) {
+        if let Some(thread) = self.tracees.get(tid) {
+            thread.breakpoint = None;
+        }
+    }
+
+    /// A moment to look: everything stands, until the command says otherwise.
+    fn moment(&mut self, tid: i32, wait: Wait, report: Report) {
+        let since = Instant::now();
+        self.tracees.note(tid, wait);
+        if let Some(thread) = self.tracees.get(tid) {
+            if thread.breakpoint.take().is_some() {
+                let _ = ptrace::set_breakpoint(tid, None);
+            }
+        }
+        self.hold = Some(Hold { since, until: None });
+        match self.stop(tid, None) {
+            Ok(_) => self.tell(&report),
+            // It is being killed: its end follows.
+            Err(_) => self.hold = None,
+        }
+    }
+
+    /// Says something. A command that does not listen any more is found out by the next read.
+    fn tell(&mut self, report: &Report) {
+        if let Ok(mut line) = serde_json::to_vec(report) {
+            line.push(b'\n');
+            let _ = self.socket.write_all(&line);
+        }
+    }
+}

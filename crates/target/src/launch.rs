@@ -1,0 +1,207 @@
+//! A program that we start and look at before it ends.
+//!
+//! Holds: [`launch`], [`Launched`], the [`Moment`]s at which it can be looked at. Never does: write to its memory: the
+//! moment before finalization is caught by a debug register.
+//! Why that moment: `Py_FinalizeEx` takes modules, caches and arenas apart; at its first instruction all is still there.
+//! Only the first thread gets a debug register: CPython's own `Py_RunMain` finalizes there, and a stop at the birth of
+//! every thread (PTRACE_O_TRACECLONE) would slow programs that start many. An embedder that finalizes elsewhere is seen at
+//! its exit instead.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::error::TargetError;
+use crate::freeze::{freeze_with, FreezeOptions, Frozen};
+use crate::guardian::{Guardian, Report, Request};
+use crate::process::Process;
+use crate::sys::spawn::{gated, KeyboardForChild};
+
+/// How often to look whether the program has ended without the guardian's knowledge (a thread other than the first has
+/// executed another program, which takes the tracing away).
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What to start, and when to look.
+#[derive(Clone, Debug)]
+pub struct LaunchOptions {
+    /// The program and its arguments.
+    pub argv: Vec<OsString>,
+    /// Its stdout goes to our stderr, because ours carries something else.
+    pub stdout_to_stderr: bool,
+    /// Look after this long instead of at the end; at the end where that is earlier.
+    pub after: Option<Duration>,
+    /// The executable that answers [`crate::GUARDIAN_ARGUMENT`]; normally `/proc/self/exe`.
+    pub guardian: PathBuf,
+}
+
+/// Where a launched program is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// It stands before `Py_FinalizeEx`: nothing is taken apart yet, no atexit handler has run.
+    BeforeFinalize,
+    /// It stands in the kernel on its way out (`os._exit`, a fatal signal, or no debug register could be set), its memory
+    /// still whole.
+    AtExit(Ending),
+    /// It runs; the time asked for is over.
+    After,
+    /// It has ended and nothing was seen of it.
+    EndedUnseen(Ending),
+}
+
+/// How a program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Ending {
+    fn of(status: ExitStatus) -> Ending {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Ending::Code(code),
+            (None, signal) => Ending::Signal(signal.unwrap_or_default()),
+        }
+    }
+}
+
+/// A started program. Dropping it lets the program run on by itself.
+#[derive(Debug)]
+pub struct Launched {
+    guardian: Guardian,
+    child: Child,
+    pid: i32,
+    process: Option<Process>,
+    /// When [`Moment::After`] is due.
+    after: Option<Instant>,
+    moment: Option<Moment>,
+    no_breakpoint: Option<io::Error>,
+    _keyboard: KeyboardForChild,
+}
+
+/// Starts a program, traced from before its first instruction. It stays in our session and process group (Ctrl-C reaches
+/// it) and has our stdin and stderr.
+pub fn launch(options: &LaunchOptions) -> Result<Launched, TargetError> {
+    let program = options.argv.first().map(|p| p.to_string_lossy().into_owned()).ok_or(TargetError::NoProgram)?;
+    let cannot = |source| TargetError::CannotStart { program: program.clone(), source };
+    let mut guardian = Guardian::start(&options.guardian)?;
+    let (ours, theirs) = UnixStream::pair().map_err(cannot)?;
+    let mut command = gated(&options.argv, theirs.as_fd(), guardian.pid()).ok_or(TargetError::NoProgram)?;
+    if options.stdout_to_stderr {
+        let stderr = io::stderr().as_fd().try_clone_to_owned().map_err(cannot)?;
+        command.stdout(Stdio::from(stderr));
+    }
+    // `spawn` returns after the exec, which waits at the gate for the guardian: so somebody else must open it.
+    let (spawned, adopted) = std::thread::scope(|scope| {
+        let keeper = scope.spawn(|| open_gate(ours, &mut guardian));
+        let spawned = command.spawn();
+        // Our copy of the child's end: the keeper would wait for ever at it when there was no fork at all.
+        drop(theirs);
+        (spawned, keeper.join())
+    });
+    let adopted = adopted.unwrap_or_else(|_| Err(guardian.nonsense("nothing".to_string())));
+    let child = match (spawned, adopted) {
+        (Ok(child), Ok(())) => child,
+        (_, Err(error)) => return Err(error),
+        (Err(error), Ok(())) => return Err(cannot(error)),
+    };
+    let pid = child.id() as i32;
+    let keyboard = KeyboardForChild::ignore();
+    let process = Process::open_traced(pid).ok();
+    let after = options.after.map(|after| Instant::now() + after);
+    Ok(Launched { guardian, child, pid, process, after, moment: None, no_breakpoint: None, _keyboard: keyboard })
+}
+
+/// Waits for the child at the gate, has it traced, and opens.
+fn open_gate(mut gate: UnixStream, guardian: &mut Guardian) -> Result<(), TargetError> {
+    let mut pid = [0u8; 4];
+    // Closed unsaid: the fork failed, and `spawn` says why.
+    if gate.read_exact(&mut pid).is_err() {
+        return Ok(());
+    }
+    let pid = i32::from_ne_bytes(pid);
+    guardian.send(&Request::Adopt { pid })?;
+    match guardian.next(None)? {
+        Some(Report::Adopted) => {}
+        Some(Report::Refused(refusal)) => return Err(refusal.into_error(pid)),
+        other => return Err(guardian.nonsense(format!("{other:?}"))),
+    }
+    // Fails when it was killed meanwhile: `spawn` says so.
+    let _ = gate.write_all(&[1]);
+    Ok(())
+}
+
+impl Launched {
+    /// Its PID.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// The program as it is now: opened anew at each moment, since scripts start other programs in their place.
+    pub fn process(&self) -> Result<&Process, TargetError> {
+        self.process.as_ref().ok_or(TargetError::Ended { pid: self.pid })
+    }
+
+    /// Why no debug register could be set, where that is so (some virtual machines refuse): then a program that ends in
+    /// the normal way is seen at its exit only, after finalization.
+    pub fn no_breakpoint(&self) -> Option<&io::Error> {
+        self.no_breakpoint.as_ref()
+    }
+
+    /// Waits until the program can be looked at. It stands when this returns (but for [`Moment::After`], when it runs).
+    pub fn wait_for_moment(&mut self) -> Result<Moment, TargetError> {
+        if let Some(moment) = self.moment {
+            return Ok(moment);
+        }
+        let moment = loop {
+            let left = self.after.map(|after| after.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                break Moment::After;
+            }
+            match self.guardian.next(Some(left.map_or(LOOK, |l| l.min(LOOK))))? {
+                Some(Report::BeforeFinalize) => break Moment::BeforeFinalize,
+                Some(Report::AtExit { status }) => break Moment::AtExit(Ending::of(ExitStatus::from_raw(status))),
+                Some(Report::NoBreakpoint { errno }) => self.no_breakpoint = Some(io::Error::from_raw_os_error(errno)),
+                Some(Report::Ended) => break Moment::EndedUnseen(Ending::of(self.reap()?)),
+                Some(other) => return Err(self.guardian.nonsense(format!("{other:?}"))),
+                None => {
+                    let ended = self.child.try_wait().map_err(|source| self.cannot_wait(source))?;
+                    if let Some(status) = ended {
+                        break Moment::EndedUnseen(Ending::of(status));
+                    }
+                }
+            }
+        };
+        self.process = Process::open_traced(self.pid).ok();
+        self.moment = Some(moment);
+        Ok(moment)
+    }
+
+    /// Makes the frozen copy at the moment, and lets the program go on, no longer traced.
+    pub fn freeze(&mut self, options: &FreezeOptions) -> Result<Frozen, TargetError> {
+        let held = matches!(self.moment, Some(Moment::BeforeFinalize | Moment::AtExit(_)));
+        let process = self.process.as_ref().ok_or(TargetError::Ended { pid: self.pid })?;
+        freeze_with(process, options, &mut self.guardian, held)
+    }
+
+    /// Lets it run to its end, no longer traced, and waits for that.
+    pub fn finish(mut self) -> Result<Ending, TargetError> {
+        // Where the guardian is gone, so is every trace of it.
+        let _ = self.guardian.release();
+        self.reap().map(Ending::of)
+    }
+
+    fn reap(&mut self) -> Result<ExitStatus, TargetError> {
+        self.child.wait().map_err(|source| self.cannot_wait(source))
+    }
+
+    fn cannot_wait(&self, source: io::Error) -> TargetError {
+        TargetError::System { pid: self.pid, call: "waitpid", source }
+    }
+}
