@@ -1,2 +1,79 @@
-//! placeholder
+//! The join: the collector's lists, references from roots, and the allocator's blocks, which check each other.
+//!
+//! Holds: [`World`] (a proved target with its arenas), [`Reached`] (every object of it) and [`capture`], which makes
+//! the [`Snapshot`].
+//! Never: IO, stops, printing.
+
 #![forbid(unsafe_code)]
+
+mod arenas;
+mod briefs;
+mod inspect;
+mod outside;
+mod reach;
+mod sweep;
+mod tally;
+mod worker;
+mod world;
+
+use cpython::LayoutError;
+use memory::{Addr, Image, Mapping, Module};
+use snapshot::Snapshot;
+
+pub use reach::{Reached, Witness};
+pub use world::World;
+
+/// What a look at a process gave.
+#[derive(Clone, Copy)]
+pub struct Source<'m> {
+    /// The copied memory.
+    pub image: &'m Image<'m>,
+    /// The mapped file that holds the interpreter.
+    pub python: &'m Module,
+    /// What was mapped at the stop.
+    pub mappings: &'m [Mapping],
+    /// The layout tables to choose from.
+    pub tables: &'m [cpython::layout::Table],
+}
+
+/// How much of what was found the snapshot keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Detail {
+    /// Sums per type.
+    Types,
+    /// Every object.
+    Objects,
+    /// One object with its references.
+    Object {
+        /// Which.
+        address: Addr,
+        /// Contents of strings, numbers and keys may be shown.
+        values: bool,
+    },
+}
+
+/// Why no snapshot could be made of a copy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CaptureError {
+    /// The build or its state.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// No object stands at the address asked for.
+    #[error("no object at {0}")]
+    NoObject(Addr),
+}
+
+/// Finds every object of a frozen target and makes the snapshot; facts about the process itself (`pid`, pause …) are the
+/// caller's to fill in.
+///
+/// # Errors
+/// A build that cannot be proved, an interpreter that is not ready, an address at which no object stands.
+pub fn capture(source: Source<'_>, detail: Detail) -> Result<Snapshot, CaptureError> {
+    let world = World::open(source)?;
+    let mut reached = Reached::all(&world, detail == Detail::Objects);
+    let mut snapshot = reached.snapshot();
+    if let Detail::Object { address, values } = detail {
+        snapshot.inspected = Some(inspect::inspect(&reached, address, values).ok_or(CaptureError::NoObject(address))?);
+    }
+    Ok(snapshot)
+}

@@ -3,6 +3,7 @@
 //! Holds: [`Heap`], [`Obj`] (one object's bytes within the segment that holds it).
 //! Never: a walk over many objects (that is `capture`).
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
 
 use memory::{Addr, Fault, Image, Memory};
@@ -105,6 +106,7 @@ pub struct Heap<'m> {
     /// The main interpreter, for what it keeps per static type.
     pub interpreter: Addr,
     types: RwLock<FxHashMap<Addr, Option<Arc<TypeInfo>>>>,
+    numbered: AtomicU32,
 }
 
 impl<'m> Heap<'m> {
@@ -119,6 +121,7 @@ impl<'m> Heap<'m> {
             lookdict: None,
             interpreter,
             types: RwLock::default(),
+            numbered: AtomicU32::new(0),
         }
     }
 
@@ -139,10 +142,17 @@ impl<'m> Heap<'m> {
                 return known.clone();
             }
         }
-        let read = TypeInfo::read(self, addr).map(Arc::new);
-        if let Ok(mut types) = self.types.write() {
-            return types.entry(addr).or_insert(read).clone();
+        let read = TypeInfo::read(self, addr);
+        let Ok(mut types) = self.types.write() else { return None };
+        if let Some(known) = types.get(&addr) {
+            return known.clone();
         }
+        // Numbered under the lock: each valid type once, without holes.
+        let read = read.map(|mut t| {
+            t.index = self.numbered.fetch_add(1, Ordering::Relaxed);
+            Arc::new(t)
+        });
+        types.insert(addr, read.clone());
         read
     }
 
@@ -158,6 +168,7 @@ impl<'m> Heap<'m> {
     pub fn forget_types(&self) {
         if let Ok(mut types) = self.types.write() {
             types.clear();
+            self.numbered.store(0, Ordering::Relaxed);
         }
     }
 

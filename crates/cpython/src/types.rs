@@ -30,6 +30,8 @@ pub mod flags {
     pub const HAVE_GC: u64 = 1 << 14;
     /// A subclass of int.
     pub const LONG: u64 = 1 << 24;
+    /// A subclass of bytes.
+    pub const BYTES: u64 = 1 << 27;
     /// A subclass of str.
     pub const UNICODE: u64 = 1 << 28;
     /// A subclass of dict.
@@ -75,6 +77,8 @@ pub enum Known {
 pub struct TypeInfo {
     /// Address of the type object.
     pub addr: Addr,
+    /// Its number among the types met so far: for sums in arrays.
+    pub index: u32,
     /// Module-qualified; builtins bare.
     pub name: String,
     /// `tp_basicsize`.
@@ -269,6 +273,7 @@ impl TypeInfo {
         slots.sort_unstable();
         Some(TypeInfo {
             addr,
+            index: 0,
             name,
             basic,
             item,

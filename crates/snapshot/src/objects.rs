@@ -64,6 +64,13 @@ impl Objects {
         self.state.append(&mut other.state);
     }
 
+    /// Replaces every type's number `n` by `numbers[n]`; a number beyond the list stays.
+    pub fn renumber_types(&mut self, numbers: &[u32]) {
+        for t in &mut self.type_index {
+            *t = numbers.get(*t as usize).copied().unwrap_or(*t);
+        }
+    }
+
     /// How many.
     #[inline]
     pub fn len(&self) -> usize {

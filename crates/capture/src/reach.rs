@@ -1,0 +1,337 @@
+//! The search for every object.
+//!
+//! In arenas it goes by passes over memory in address order, which the caches like, as long as a pass finds much; the rest
+//! is followed reference by reference. Outside the arenas a set remembers what was seen.
+
+use cpython::types::TypeInfo;
+use cpython::visit::Visitor;
+use cpython::{roots, Obj};
+use memory::{Addr, Memory};
+use rayon::prelude::*;
+use snapshot::{Coverage, GapKind, Known, Objects, Snapshot, Target, Type};
+
+use crate::arenas::{Bits, Dirty};
+use crate::outside::{Outside, Statics};
+use crate::sweep;
+use crate::tally::Tally;
+use crate::worker::{Shared, Worker};
+use crate::world::World;
+
+/// A pass over the arenas that reached fewer objects than this is the last: references are followed one by one then.
+const WORTH_A_PASS: u64 = 1 << 16;
+
+/// Which witness named an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Witness {
+    /// The collector's lists or another object.
+    Reference,
+    /// A root.
+    Root,
+    /// Its block alone.
+    Sweep,
+}
+
+/// Every object of a target, with sums.
+pub struct Reached<'w, 'm> {
+    pub(crate) shared: Shared<'w, 'm>,
+    pub(crate) outside: Outside,
+    tally: Tally,
+    coverage: Coverage,
+    objects: Option<Objects>,
+    /// Objects that nothing but their block names.
+    pub swept: Vec<Addr>,
+}
+
+impl<'w, 'm> Reached<'w, 'm> {
+    /// Searches. With `objects`, keeps a row for each.
+    pub fn all(world: &'w World<'m>, objects: bool) -> Reached<'w, 'm> {
+        let bits = || Bits::new(&world.arenas);
+        let shared = Shared {
+            world,
+            reached: bits(),
+            done: bits(),
+            owned: bits(),
+            lists: objects.then(|| [bits(), bits()]),
+            dirty: Dirty::new(&world.arenas),
+            statics: Statics::new(world.source.mappings, world.source.python),
+        };
+        let mut outside = Outside::default();
+        let mut main = Worker::new(&shared, objects);
+        main.keep_owned_outside();
+        let tracked = collector_lists(&shared, &mut main);
+        for at in tracked {
+            main.outside_object(at, true, &mut outside, Witness::Reference);
+        }
+        close(&shared, &mut main, &mut outside, objects, Witness::Reference);
+        tell_roots(&shared, &mut main);
+        close(&shared, &mut main, &mut outside, objects, Witness::Root);
+        let swept = sweep::unreached(&shared, &mut main);
+        for &at in &swept {
+            sweep::decode(&shared, &mut main, at);
+        }
+        close(&shared, &mut main, &mut outside, objects, Witness::Reference);
+        sweep::account(&shared, &mut main);
+        if world.collecting {
+            main.coverage.add_gap(GapKind::Collecting, 1);
+        }
+        let Worker { tally, coverage, objects, .. } = main;
+        Reached { shared, outside, tally, coverage, objects, swept }
+    }
+
+    /// The world that was searched.
+    pub fn world(&self) -> &'w World<'m> {
+        self.shared.world
+    }
+
+    /// Calls `f` for every object, with its type, in parallel; `init` makes each thread's state.
+    pub fn for_each<S: Send>(&self, init: impl Fn() -> S + Sync, f: impl Fn(&mut S, &Obj<'m>, &TypeInfo) + Sync) -> Vec<S> {
+        let heap = &self.shared.world.heap;
+        let arenas = &self.shared.world.arenas;
+        let each = |s: &mut S, o: &Obj<'m>| {
+            if let Some(t) = o.ty().ok().and_then(|t| heap.type_at(t)) {
+                f(s, o, &t);
+            }
+        };
+        let mut all: Vec<S> = (0..arenas.all.len())
+            .into_par_iter()
+            .fold(&init, |mut s, arena| {
+                let (start, window) = (arenas.all[arena].start, arenas.window(arena));
+                for (i, word) in self.shared.done.arena(arena).iter().enumerate() {
+                    let mut bits = word.load(std::sync::atomic::Ordering::Relaxed);
+                    while bits != 0 {
+                        let offset = (i as u64 * 64 + u64::from(bits.trailing_zeros())) * 16;
+                        bits &= bits - 1;
+                        each(&mut s, &Obj::within(start + offset, window, offset as usize));
+                    }
+                }
+                s
+            })
+            .collect();
+        let mut s = init();
+        for &at in &self.outside.objects {
+            if let Ok(o) = heap.obj(at) {
+                each(&mut s, &o);
+            }
+        }
+        all.push(s);
+        all
+    }
+
+    /// Whether an object was found at `at`.
+    pub fn is_object(&self, at: Addr) -> bool {
+        match self.shared.world.arenas.of(at) {
+            Some(arena) => at.0 % 16 == 0 && self.shared.done.get(arena, at.0 - self.shared.world.arenas.all[arena].start.0),
+            None => self.outside.objects.contains(&at),
+        }
+    }
+
+    /// The sums, and the rows where they were kept, as a snapshot.
+    pub fn snapshot(&mut self) -> Snapshot {
+        let world = self.shared.world;
+        let mut coverage = std::mem::take(&mut self.coverage);
+        let mut types = Vec::new();
+        let mut numbers = Vec::new();
+        for (t, sum) in self.tally.iter() {
+            let known = match t.known {
+                cpython::types::Known::Exact => Known::Exact,
+                cpython::types::Known::Derived => Known::Derived,
+                cpython::types::Known::Scanned => Known::Scanned,
+            };
+            coverage.objects += sum.count;
+            coverage.own_bytes.0 += sum.own;
+            coverage.footprint_bytes.0 += sum.footprint;
+            match known {
+                Known::Exact => coverage.exact_bytes.0 += sum.own,
+                Known::Derived => coverage.derived_bytes.0 += sum.own,
+                Known::Scanned => coverage.scanned_bytes.0 += sum.own,
+            }
+            if numbers.len() <= t.index as usize {
+                numbers.resize(t.index as usize + 1, 0);
+            }
+            numbers[t.index as usize] = types.len() as u32;
+            types.push(Type {
+                name: t.name.clone(),
+                address: t.addr,
+                count: sum.count,
+                own_bytes: memory::Bytes(sum.own),
+                footprint_bytes: memory::Bytes(sum.footprint),
+                known,
+            });
+        }
+        let objects = self.objects.take().map(|mut o| {
+            o.renumber_types(&numbers);
+            o
+        });
+        let layout = world.heap.layout;
+        let target = Target {
+            python: layout.release.to_string(),
+            build: layout.how_known(),
+            executable: world.source.python.path.clone(),
+            interpreters: world.interpreters.len() as u32,
+            ..Target::default()
+        };
+        Snapshot { target, coverage, types, objects, inspected: None }
+    }
+}
+
+/// Walks the collector's lists of every interpreter: marks what lies in arenas, gives the rest.
+fn collector_lists(shared: &Shared<'_, '_>, main: &mut Worker<'_, '_, '_>) -> Vec<Addr> {
+    let world = shared.world;
+    let lists: Vec<(usize, Addr)> = world
+        .interpreters
+        .iter()
+        .filter_map(|&i| world.collector_lists(i))
+        .flat_map(|lists| lists.into_iter().enumerate())
+        .collect();
+    let bound: u64 = world.source.image.segments().iter().map(|s| s.bytes.len() as u64 / 32).sum();
+    let walked: Vec<(Vec<Addr>, u64)> = lists.par_iter().map(|&(number, head)| walk_list(shared, number, head, bound)).collect();
+    let mut outside = Vec::new();
+    for (mut addrs, broken) in walked {
+        outside.append(&mut addrs);
+        main.coverage.add_gap(GapKind::BrokenList, broken);
+    }
+    outside
+}
+
+/// One list; gives its objects outside the arenas and how often it was found broken.
+fn walk_list(shared: &Shared<'_, '_>, number: usize, head: Addr, bound: u64) -> (Vec<Addr>, u64) {
+    let world = shared.world;
+    let (image, arenas) = (world.source.image, &world.arenas);
+    let mut outside = Vec::new();
+    let (mut at, mut before) = (image.u64(head).map_or(head.0, |n| n & !3), head.0);
+    for _ in 0..bound {
+        if at == head.0 {
+            return (outside, 0);
+        }
+        let object = Addr(at) + 16;
+        // One window serves both words of the head.
+        let words = match arenas.of(Addr(at)) {
+            Some(arena) => {
+                let offset = object.0 - arenas.all[arena].start.0;
+                if !shared.reached.set(arena, offset) {
+                    return (outside, 1);
+                }
+                shared.dirty.mark(arena);
+                if let Some([low, high]) = &shared.lists {
+                    if number & 1 == 1 {
+                        low.set(arena, offset);
+                    }
+                    if number & 2 == 2 {
+                        high.set(arena, offset);
+                    }
+                }
+                let from = offset as usize - 16;
+                arenas.window(arena).get(from..from + 16)
+            }
+            None => {
+                outside.push(object);
+                image.slice(Addr(at), 16).ok()
+            }
+        };
+        let Some(words) = words else { return (outside, 1) };
+        let word = |i: usize| u64::from_le_bytes([words[i], words[i + 1], words[i + 2], words[i + 3], words[i + 4], words[i + 5], words[i + 6], words[i + 7]]);
+        if word(8) & !3 != before && !world.collecting {
+            return (outside, 1);
+        }
+        before = at;
+        at = word(0) & !3;
+    }
+    (outside, 1)
+}
+
+/// Decodes until nothing new is reached.
+pub(crate) fn close<'s, 'w, 'm>(
+    shared: &'s Shared<'w, 'm>,
+    main: &mut Worker<'s, 'w, 'm>,
+    outside: &mut Outside,
+    objects: bool,
+    witness: Witness,
+) {
+    let mut one_by_one = false;
+    loop {
+        let dirty = shared.dirty.take();
+        let mut newly = 0;
+        if !dirty.is_empty() {
+            // Chunks keep the number of workers, each with its caches, near that of the threads.
+            let chunk = dirty.len().div_ceil(rayon::current_num_threads() * 8).max(1);
+            let workers: Vec<Worker<'s, 'w, 'm>> = dirty
+                .par_chunks(chunk)
+                .fold(
+                    || {
+                        let mut w = Worker::new(shared, objects);
+                        w.keep_owned_outside();
+                        w.stack = one_by_one.then(Vec::new);
+                        w
+                    },
+                    |mut w, chunk| {
+                        for &arena in chunk {
+                            w.arena(arena);
+                            w.drain();
+                        }
+                        w
+                    },
+                )
+                .collect();
+            for w in workers {
+                newly += w.newly;
+                main.absorb(w);
+            }
+        }
+        one_by_one = newly < WORTH_A_PASS;
+        // Outside the arenas: each address once. What it leads to in arenas is for the next pass.
+        outside.owned.extend(main.owned_outside.drain(..));
+        while !main.outside.is_empty() || !main.maybe.is_empty() {
+            for at in std::mem::take(&mut main.outside) {
+                main.outside_object(at, true, outside, witness);
+            }
+            outside.owned.extend(main.owned_outside.drain(..));
+            for at in std::mem::take(&mut main.maybe) {
+                main.outside_object(at, false, outside, witness);
+            }
+        }
+        if shared.dirty.none() {
+            return;
+        }
+    }
+}
+
+/// What interpreters, threads and frames hold, and what the static memory of binaries points at.
+fn tell_roots(shared: &Shared<'_, '_>, main: &mut Worker<'_, '_, '_>) {
+    let world = shared.world;
+    let heap = &world.heap;
+    let image = world.source.image;
+    let scan = |main: &mut Worker<'_, '_, '_>, at: Addr, bytes: u64| {
+        if let Ok(bytes) = image.slice(at, bytes as usize & !7) {
+            for w in bytes.chunks_exact(8) {
+                main.scanned(Addr(u64::from_le_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]])), cpython::Label::Scanned(0));
+            }
+        }
+    };
+    for &i in &world.interpreters {
+        scan(main, i, heap.layout.at.interpreter.size);
+        let Ok(threads) = roots::threads(heap, i) else {
+            main.coverage.add_gap(GapKind::UnreadableThread, 1);
+            continue;
+        };
+        for thread in threads {
+            scan(main, thread.at, heap.layout.at.thread.size);
+            let Ok(frames) = roots::frames(heap, thread) else {
+                main.coverage.add_gap(GapKind::UnreadableThread, 1);
+                continue;
+            };
+            for frame in frames {
+                if heap.layout.iframe.is_none() {
+                    main.reach(frame);
+                } else if roots::is_python_frame(heap, frame) && roots::frame_contents(heap, frame, main).is_err() {
+                    main.coverage.add_gap(GapKind::UnreadableThread, 1);
+                }
+            }
+        }
+    }
+    for range in shared.statics.ranges() {
+        let writable = world.source.mappings.iter().any(|m| m.write && m.start.0 <= range.start && range.start < m.end.0);
+        if writable {
+            scan(main, Addr(range.start), range.end - range.start);
+        }
+    }
+}

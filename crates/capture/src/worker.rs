@@ -1,0 +1,433 @@
+//! One thread's share of the search: decodes objects, marks what they lead to, adds up what they cost.
+
+use std::sync::Arc;
+
+use alloc::malloc;
+use cpython::heap::TypeCache;
+use cpython::layout::rules::Immortality;
+use cpython::types::TypeInfo;
+use cpython::visit::{Torn, Visitor};
+use cpython::{Label, Obj};
+use memory::{Addr, Bytes, Memory};
+use snapshot::{Collector, Coverage, Found, GapKind, Object, Objects, State};
+
+use crate::arenas::{Bits, Dirty};
+use crate::outside::{Outside, Statics};
+use crate::reach::Witness;
+use crate::tally::Tally;
+use crate::world::World;
+
+/// What all workers share.
+pub(crate) struct Shared<'w, 'm> {
+    pub(crate) world: &'w World<'m>,
+    /// Addresses in arenas that an object stands at.
+    pub(crate) reached: Bits,
+    /// Those of them that were decoded.
+    pub(crate) done: Bits,
+    /// Starts of blocks that objects own.
+    pub(crate) owned: Bits,
+    /// Generations, where they are asked for: on lists 1 or 3, on lists 2 or 3.
+    pub(crate) lists: Option<[Bits; 2]>,
+    pub(crate) dirty: Dirty,
+    pub(crate) statics: Statics,
+}
+
+/// Addresses outside the arenas that were met lately: None, True, small ints and classes fill most of it.
+const RECENT: usize = 2048;
+
+/// One thread's state.
+pub(crate) struct Worker<'s, 'w, 'm> {
+    pub(crate) shared: &'s Shared<'w, 'm>,
+    types: TypeCache<'s, 'm>,
+    pub(crate) tally: Tally,
+    pub(crate) coverage: Coverage,
+    /// Addresses outside the arenas to be looked at.
+    pub(crate) outside: Vec<Addr>,
+    /// Words outside the arenas that may be objects.
+    pub(crate) maybe: Vec<Addr>,
+    /// Blocks outside the arenas that objects own.
+    pub(crate) owned_outside: Vec<Addr>,
+    /// Rows, where every object is asked for.
+    pub(crate) objects: Option<Objects>,
+    /// What is reached is decoded at once instead of by the next pass.
+    pub(crate) stack: Option<Vec<Addr>>,
+    /// Newly reached in arenas.
+    pub(crate) newly: u64,
+    recent: Vec<Addr>,
+    footprint: u64,
+    keep_owned_outside: bool,
+}
+
+impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
+    pub(crate) fn new(shared: &'s Shared<'w, 'm>, objects: bool) -> Self {
+        Worker {
+            shared,
+            types: TypeCache::new(&shared.world.heap),
+            tally: Tally::default(),
+            coverage: Coverage::default(),
+            outside: Vec::new(),
+            maybe: Vec::new(),
+            owned_outside: Vec::new(),
+            objects: objects.then(Objects::default),
+            stack: None,
+            newly: 0,
+            recent: vec![Addr::NULL; RECENT],
+            footprint: 0,
+            keep_owned_outside: false,
+        }
+    }
+
+    /// Marks the object at `to`, wherever it is.
+    #[inline]
+    pub(crate) fn reach(&mut self, to: Addr) {
+        let shared = self.shared;
+        match shared.world.arenas.of(to) {
+            Some(arena) => {
+                let offset = to.0 - shared.world.arenas.all[arena].start.0;
+                if to.0 % 16 != 0 {
+                    self.coverage.add_gap(GapKind::BadReference, 1);
+                } else if shared.reached.set(arena, offset) {
+                    self.newly += 1;
+                    match &mut self.stack {
+                        Some(stack) => stack.push(to),
+                        None => shared.dirty.mark(arena),
+                    }
+                }
+            }
+            None => {
+                let slot = &mut self.recent[(to.0 >> 4) as usize % RECENT];
+                if *slot != to {
+                    *slot = to;
+                    self.outside.push(to);
+                }
+            }
+        }
+    }
+
+    /// Decodes everything in an arena that is reached and not done.
+    pub(crate) fn arena(&mut self, arena: usize) {
+        let shared = self.shared;
+        let arenas = &shared.world.arenas;
+        let start = arenas.all[arena].start;
+        let window = arenas.window(arena);
+        for (i, word) in shared.reached.arena(arena).iter().enumerate() {
+            let mut todo = word.load(std::sync::atomic::Ordering::Relaxed);
+            if todo == 0 {
+                continue;
+            }
+            todo &= !shared.done.arena(arena)[i].load(std::sync::atomic::Ordering::Relaxed);
+            while todo != 0 {
+                let offset = (i as u64 * 64 + u64::from(todo.trailing_zeros())) * 16;
+                todo &= todo - 1;
+                if shared.done.set(arena, offset) {
+                    let o = Obj::within(start + offset, window, offset as usize);
+                    self.object(&o, true, Witness::Reference);
+                }
+            }
+        }
+    }
+
+    /// Decodes what the stack holds, and what that leads to.
+    pub(crate) fn drain(&mut self) {
+        while let Some(addr) = self.stack.as_mut().and_then(Vec::pop) {
+            let shared = self.shared;
+            let Some(arena) = shared.world.arenas.of(addr) else { continue };
+            let offset = addr.0 - shared.world.arenas.all[arena].start.0;
+            if shared.done.set(arena, offset) {
+                let o = Obj::within(addr, shared.world.arenas.window(arena), offset as usize);
+                self.object(&o, true, Witness::Reference);
+            }
+        }
+    }
+
+    /// Decodes one object and adds it up. `false` where none stands there.
+    pub(crate) fn object(&mut self, o: &Obj<'m>, in_arena: bool, witness: Witness) -> bool {
+        let Some(t) = o.ty().ok().and_then(|ty| self.types.get(ty).cloned()) else {
+            self.coverage.add_gap(GapKind::BadReference, 1);
+            return false;
+        };
+        let heap = &self.shared.world.heap;
+        self.footprint = 0;
+        let own = match heap.decode(o, &t, self) {
+            Ok(own) => own,
+            Err(_) => {
+                self.coverage.add_gap(GapKind::AbsentPage, 1);
+                heap.pre_header(o, &t) + t.basic
+            }
+        };
+        // The type itself is an object too; heap types are told by the decoder, static ones only here.
+        self.reach(t.addr);
+        let body = if in_arena {
+            self.shared.world.arenas.block_bytes(o.addr).unwrap_or(own)
+        } else {
+            self.outside_bytes(o, &t, own)
+        };
+        let footprint = self.footprint + body;
+        self.tally.add(&t, own, footprint);
+        if self.objects.is_some() {
+            self.row(o, &t, own, footprint, witness);
+        }
+        true
+    }
+
+    /// What an object outside the arenas takes: its chunk, or in a binary just itself.
+    fn outside_bytes(&self, o: &Obj<'m>, t: &TypeInfo, own: u64) -> u64 {
+        if self.shared.statics.contains(o.addr) {
+            return own - if t.is_metatype() { own.min(t.pre) } else { 0 };
+        }
+        let pre = self.shared.world.heap.pre_header(o, t);
+        let request = pre + t.basic;
+        let header = o.u64(-(pre as i64) - 8).unwrap_or(0);
+        let inline = own.saturating_sub(self.footprint).max(request);
+        malloc::chunk_size(header, request).unwrap_or_else(|| malloc::chunk_bytes(inline))
+    }
+
+    #[cold]
+    fn row(&mut self, o: &Obj<'m>, t: &Arc<TypeInfo>, own: u64, footprint: u64, witness: Witness) {
+        let count = self.shared.world.heap.refcount(o);
+        let collector = self.collector(o, t);
+        let found = match (collector, witness) {
+            (Collector::Without | Collector::Untracked, Witness::Reference) => Found::Reference,
+            (_, Witness::Root) => Found::Root,
+            (_, Witness::Sweep) => Found::Sweep,
+            _ => Found::List,
+        };
+        if let Some(objects) = &mut self.objects {
+            objects.push(Object {
+                address: o.addr,
+                type_index: t.index,
+                own_bytes: Bytes(own),
+                footprint_bytes: Bytes(footprint),
+                refcount: count.count,
+                state: State::new(collector, found, count.immortal),
+            });
+        }
+    }
+
+    /// What the collector knows of an object.
+    pub(crate) fn collector(&self, o: &Obj<'m>, t: &TypeInfo) -> Collector {
+        let heap = &self.shared.world.heap;
+        if !t.is_gc() || (t.is_metatype() && heap.is_heap_type(o) != Ok(true)) {
+            return Collector::Without;
+        }
+        if o.u64(-16).unwrap_or(0) == 0 {
+            return Collector::Untracked;
+        }
+        let arenas = &self.shared.world.arenas;
+        let Some([low, high]) = &self.shared.lists else { return Collector::Generation2 };
+        let Some(arena) = arenas.of(o.addr) else { return Collector::Generation2 };
+        let offset = o.addr.0 - arenas.all[arena].start.0;
+        match (low.get(arena, offset), high.get(arena, offset)) {
+            (false, false) => Collector::Generation0,
+            (true, false) => Collector::Generation1,
+            (false, true) => Collector::Generation2,
+            (true, true) => Collector::Frozen,
+        }
+    }
+
+    /// Judges a word that may lead to an object, and reaches it if it does.
+    pub(crate) fn maybe(&mut self, word: Addr) {
+        if word.is_null() || word.0 % 8 != 0 {
+            return;
+        }
+        match self.shared.world.arenas.of(word) {
+            Some(_) => {
+                if self.object_block(word) {
+                    self.reach(word);
+                }
+            }
+            None => {
+                let slot = &mut self.recent[(word.0 >> 4) as usize % RECENT];
+                if *slot != word {
+                    self.maybe.push(word);
+                }
+            }
+        }
+    }
+
+    /// Whether a live object stands at `at`, in an arena: its block is in use, its type's pre-header leads to the block's
+    /// start, its count is possible and it fits.
+    pub(crate) fn object_block(&mut self, at: Addr) -> bool {
+        let arenas = &self.shared.world.arenas;
+        let Some(arena) = arenas.of(at) else { return false };
+        let offset = at.0 - arenas.all[arena].start.0;
+        if at.0 % 16 != 0 {
+            return false;
+        }
+        if self.shared.reached.get(arena, offset) {
+            return true;
+        }
+        let Some(pool) = arenas.pool(at) else { return false };
+        let padding = arenas.padding;
+        let o = Obj::within(at, arenas.window(arena), offset as usize);
+        let Some(t) = self.plausible(&o) else { return false };
+        let pre = self.shared.world.heap.pre_header(&o, &t);
+        pool.block_at(at - pre - padding).is_some() && pre + t.basic + padding <= pool.block_bytes
+    }
+
+    /// The type of what looks like a live object: a valid type, a possible count, a collector's head that can be one.
+    pub(crate) fn plausible(&mut self, o: &Obj<'m>) -> Option<Arc<TypeInfo>> {
+        let t = self.types.get(o.ty().ok()?)?.clone();
+        let heap = &self.shared.world.heap;
+        let count = heap.refcount(o);
+        let raw = o.u64(0).ok()?;
+        let possible = count.immortal || (1..1 << 31).contains(&raw);
+        if !possible {
+            return None;
+        }
+        if t.is_gc() && !(t.is_metatype() && heap.is_heap_type(o) != Ok(true)) {
+            let next = o.u64(-16).ok()?;
+            // On a list, its neighbour leads back; off the lists the word is zero.
+            if next != 0 {
+                let back = heap.image.u64(Addr(next & !3) + 8).ok()? & !3;
+                if back != o.addr.0 - 16 && !self.shared.world.collecting {
+                    return None;
+                }
+            }
+        }
+        if t.is_metatype() && heap.type_at(o.addr).is_none() {
+            return None;
+        }
+        Some(t)
+    }
+
+    /// Joins what another worker found.
+    pub(crate) fn absorb(&mut self, mut other: Worker<'s, 'w, 'm>) {
+        self.tally.merge(other.tally);
+        for g in &other.coverage.gaps {
+            self.coverage.add_gap(g.what, g.count);
+        }
+        self.outside.append(&mut other.outside);
+        self.maybe.append(&mut other.maybe);
+        self.owned_outside.append(&mut other.owned_outside);
+        self.newly += other.newly;
+        if let (Some(mine), Some(theirs)) = (&mut self.objects, &mut other.objects) {
+            mine.append(theirs);
+        }
+    }
+
+    /// Looks at an address outside the arenas: certain references by their type, scanned words by everything that an
+    /// object must be.
+    pub(crate) fn outside_object(&mut self, at: Addr, certain: bool, outside: &mut Outside, witness: Witness) {
+        let Ok(o) = self.shared.world.heap.obj(at) else {
+            if certain && outside.first_sight(at) {
+                self.coverage.add_gap(GapKind::BadReference, 1);
+            }
+            return;
+        };
+        if !certain {
+            if outside.knows(at) {
+                return;
+            }
+            let Some(t) = self.plausible(&o) else { return };
+            if !self.shared.statics.contains(at) {
+                // In malloc's memory: a chunk of the right size begins before it.
+                let pre = self.shared.world.heap.pre_header(&o, &t);
+                let request = pre + t.basic;
+                let header = o.u64(-(pre as i64) - 8).unwrap_or(0);
+                let size = header & !7;
+                if size < request || size > 1 << 46 || at.0 % 16 != 0 || outside.owned.contains(&(at - pre)) {
+                    return;
+                }
+            }
+        }
+        if outside.first_sight(at) && self.object(&o, false, witness) {
+            outside.objects.push(at);
+        }
+    }
+
+    /// What an object and the blocks that it owns take, without marking anything.
+    pub(crate) fn footprint(&self, o: &Obj<'m>, t: &TypeInfo, own: u64, owned: &[(Addr, u64)]) -> u64 {
+        let arenas = &self.shared.world.arenas;
+        let body = match arenas.of(o.addr) {
+            Some(_) => arenas.block_bytes(o.addr).unwrap_or(own),
+            None => self.outside_bytes(o, t, own.saturating_sub(owned.iter().map(|b| b.1).sum())),
+        };
+        body + owned.iter().map(|&(at, bytes)| self.block_footprint(at, bytes)).sum::<u64>()
+    }
+
+    /// What the block of `bytes` at `at` takes.
+    fn block_footprint(&self, at: Addr, bytes: u64) -> u64 {
+        let world = self.shared.world;
+        if world.arenas.of(at).is_some() {
+            return world.arenas.block_bytes(at).unwrap_or_else(|| bytes.next_multiple_of(16));
+        }
+        if at.is_null() || self.shared.statics.contains(at) {
+            return 0;
+        }
+        let header = world.heap.image.u64(at - 8).unwrap_or(0);
+        malloc::chunk_size(header, bytes).unwrap_or_else(|| malloc::chunk_bytes(bytes))
+    }
+
+    /// Keeps the addresses of owned blocks outside the arenas.
+    pub(crate) fn keep_owned_outside(&mut self) {
+        self.keep_owned_outside = true;
+    }
+}
+
+impl Visitor for Worker<'_, '_, '_> {
+    #[inline]
+    fn reference(&mut self, to: Addr, _: Label) {
+        self.reach(to);
+    }
+
+    #[inline]
+    fn hidden(&mut self, to: Addr, _: Label) {
+        self.reach(to);
+    }
+
+    fn scanned(&mut self, word: Addr, _: Label) {
+        self.maybe(word);
+    }
+
+    #[inline]
+    fn owns(&mut self, at: Addr, bytes: u64) {
+        let shared = self.shared;
+        self.footprint += match shared.world.arenas.of(at) {
+            Some(arena) => {
+                let start = at - shared.world.arenas.padding;
+                let first = shared.world.arenas.all[arena].start.0;
+                // A block counts once, for its first owner.
+                if start.0 < first || !shared.owned.set(arena, start.0 - first) {
+                    return;
+                }
+                self.block_footprint(at, bytes)
+            }
+            None => {
+                if self.keep_owned_outside {
+                    self.owned_outside.push(at);
+                }
+                self.block_footprint(at, bytes)
+            }
+        };
+    }
+
+    fn torn(&mut self, what: Torn) {
+        let gap = match what {
+            Torn::Dict | Torn::Size => GapKind::TornObject,
+            Torn::Bound => GapKind::BoundHit,
+        };
+        self.coverage.add_gap(gap, 1);
+    }
+}
+
+/// A reference count as it stands in the header.
+pub(crate) struct Count {
+    pub(crate) count: u64,
+    pub(crate) immortal: bool,
+}
+
+/// Reads counts by the rule of the series.
+pub(crate) trait RefCount {
+    fn refcount(&self, o: &Obj<'_>) -> Count;
+}
+
+impl RefCount for cpython::Heap<'_> {
+    fn refcount(&self, o: &Obj<'_>) -> Count {
+        let raw = o.u64(0).unwrap_or(0);
+        match self.layout.rules.immortality {
+            Immortality::None => Count { count: raw, immortal: false },
+            Immortality::Bit31 => Count { count: raw & 0xffff_ffff, immortal: raw & 0x8000_0000 != 0 },
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A target whose layout is proved: heap, roots' places, arenas.
+
+use alloc::pymalloc::{self, Geometry};
+use cpython::layout::proof::{identify, prove, Identity, Proved};
+use cpython::layout::rules::ObmallocHome;
+use cpython::layout::Layout;
+use cpython::{Heap, LayoutError};
+use memory::{Addr, Memory};
+
+use crate::arenas::ArenaMap;
+use crate::Source;
+
+/// Everything that the search for objects needs.
+pub struct World<'m> {
+    /// What the look gave.
+    pub source: Source<'m>,
+    /// Bytes, layout, decoders and types.
+    pub heap: Heap<'m>,
+    /// `_PyRuntime`.
+    pub runtime: Addr,
+    /// All interpreters, the main one first.
+    pub interpreters: Vec<Addr>,
+    /// pymalloc's arenas.
+    pub arenas: ArenaMap<'m>,
+    /// The collector was at work when the target stood.
+    pub collecting: bool,
+}
+
+impl<'m> World<'m> {
+    /// Identifies the build, proves its layout and finds its arenas.
+    ///
+    /// # Errors
+    /// As [`identify`] and [`prove`].
+    pub fn open(source: Source<'m>) -> Result<World<'m>, LayoutError> {
+        let identity: Identity = identify(source.image, source.python)?;
+        let Proved { layout, runtime, interpreter, type_type } = prove(source.image, &identity, source.python, source.tables)?;
+        // The layout lives as long as the world that borrows it: one small leak per look.
+        let layout: &'m Layout = Box::leak(Box::new(layout));
+        let mut heap = Heap::new(source.image, layout, type_type, interpreter);
+        let interpreters = cpython::roots::interpreters(&heap, runtime).unwrap_or_else(|_| vec![interpreter]);
+        let mut collecting = false;
+        let mut sample = Vec::new();
+        for &i in &interpreters {
+            if let Some(gc) = layout.gc_state(runtime, i) {
+                collecting |= source.image.i32(gc + layout.at.gc.collecting).is_ok_and(|c| c != 0);
+                sample.extend(tracked_sample(source, gc + layout.generations));
+            }
+        }
+        heap.learn(source.python, sample.into_iter());
+        let arenas = find_arenas(source, layout, &interpreters);
+        let arenas = ArenaMap::new(source.image, arenas, geometry(layout), &heap);
+        Ok(World { source, heap, runtime, interpreters, arenas, collecting })
+    }
+
+    /// The collector's lists of one interpreter: generation 0, 1, 2, and the permanent one.
+    pub(crate) fn collector_lists(&self, interpreter: Addr) -> Option<[Addr; 4]> {
+        let layout = self.heap.layout;
+        let gc = layout.gc_state(self.runtime, interpreter)?;
+        let g = gc + layout.generations;
+        Some([g, g + 24, g + 48, gc + layout.at.gc.permanent_generation])
+    }
+}
+
+/// Enough tracked objects, types among them, to learn from.
+fn tracked_sample(source: Source<'_>, first_generation: Addr) -> Vec<Addr> {
+    const SAMPLE: usize = 200_000;
+    let mut all = Vec::new();
+    for head in [0, 24, 48].map(|o| first_generation + o) {
+        let mut at = source.image.u64(head).unwrap_or(0) & !3;
+        let start = all.len();
+        while at != head.0 && all.len() - start < SAMPLE {
+            all.push(Addr(at) + 16);
+            match source.image.u64(Addr(at)) {
+                Ok(next) => at = next & !3,
+                Err(_) => break,
+            }
+        }
+    }
+    all
+}
+
+pub(crate) fn geometry(layout: &Layout) -> Geometry {
+    Geometry { arena_bytes: layout.rules.arena_bytes, pool_bytes: layout.rules.pool_bytes }
+}
+
+/// All arenas of all interpreters; none where pymalloc is not in use or not found, which the coverage then shows.
+fn find_arenas(source: Source<'_>, layout: &Layout, interpreters: &[Addr]) -> Vec<pymalloc::Arena> {
+    let geometry = geometry(layout);
+    let table = &layout.table;
+    let states = match layout.rules.obmalloc {
+        ObmallocHome::Statics => vec![pymalloc::from_statics(source.image, source.python, geometry).ok()],
+        home => interpreters
+            .iter()
+            .map(|&i| {
+                let at = i + table.offset("_is", "obmalloc")?;
+                let state = if home == ObmallocHome::Pointer { source.image.addr(at).ok()? } else { at };
+                if state.is_null() {
+                    return None;
+                }
+                let arenas = table.offset("_obmalloc_state", "mgmt.arenas").unwrap_or(512);
+                let max = table.offset("_obmalloc_state", "mgmt.maxarenas").unwrap_or(520);
+                pymalloc::from_state(source.image, state, arenas, max).ok()
+            })
+            .collect(),
+    };
+    let mut all: Vec<_> = states
+        .into_iter()
+        .flatten()
+        .flat_map(|state| pymalloc::arenas(source.image, state, geometry).unwrap_or_default())
+        .collect();
+    all.sort_by_key(|a| a.start);
+    all.dedup_by_key(|a| a.start);
+    all
+}
