@@ -3,7 +3,9 @@
 //! Holds: the list of tasks. Never: what the command `exuvia` itself needs.
 #![forbid(unsafe_code)]
 
+mod check;
 mod layouts;
+mod tidy;
 mod trouble;
 
 use std::path::Path;
@@ -24,8 +26,11 @@ fn main() -> ExitCode {
 
 fn run(words: &[String]) -> Done<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."));
-    match words.split_first() {
-        Some((task, rest)) if task == "layouts" => layouts::run(root, rest),
-        _ => Err(Trouble::new(format!("which task?\n\n{}", layouts::HELP))),
+    let (task, rest) = words.split_first().map_or(("", words), |(task, rest)| (task.as_str(), rest));
+    match task {
+        "check" => check::run(root, rest),
+        "tidy" => tidy::run(root),
+        "layouts" => layouts::run(root, rest),
+        _ => Err(Trouble::new(format!("which task?\n\n{}\n{}\n{}", check::HELP, tidy::HELP, layouts::HELP))),
     }
 }
