@@ -177,12 +177,8 @@ impl<'w, 'm> Reached<'w, 'm> {
 /// Walks the collector's lists of every interpreter: marks what lies in arenas, gives the rest.
 fn collector_lists(shared: &Shared<'_, '_>, main: &mut Worker<'_, '_, '_>) -> Vec<Addr> {
     let world = shared.world;
-    let lists: Vec<(usize, Addr)> = world
-        .interpreters
-        .iter()
-        .filter_map(|&i| world.collector_lists(i))
-        .flat_map(|lists| lists.into_iter().enumerate())
-        .collect();
+    let lists: Vec<(usize, Addr)> =
+        world.interpreters.iter().filter_map(|&i| world.collector_lists(i)).flat_map(|lists| lists.into_iter().enumerate()).collect();
     let bound: u64 = world.source.image.segments().iter().map(|s| s.bytes.len() as u64 / 32).sum();
     let walked: Vec<(Vec<Addr>, u64)> = lists.par_iter().map(|&(number, head)| walk_list(shared, number, head, bound)).collect();
     let mut outside = Vec::new();
@@ -229,7 +225,9 @@ fn walk_list(shared: &Shared<'_, '_>, number: usize, head: Addr, bound: u64) -> 
             }
         };
         let Some(words) = words else { return (outside, 1) };
-        let word = |i: usize| u64::from_le_bytes([words[i], words[i + 1], words[i + 2], words[i + 3], words[i + 4], words[i + 5], words[i + 6], words[i + 7]]);
+        let word = |i: usize| {
+            u64::from_le_bytes([words[i], words[i + 1], words[i + 2], words[i + 3], words[i + 4], words[i + 5], words[i + 6], words[i + 7]])
+        };
         if word(8) & !3 != before && !world.collecting {
             return (outside, 1);
         }

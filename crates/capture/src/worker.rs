@@ -157,11 +157,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         };
         // The type itself is an object too; heap types are told by the decoder, static ones only here.
         self.reach(t.addr);
-        let body = if in_arena {
-            self.shared.world.arenas.block_bytes(o.addr).unwrap_or(own)
-        } else {
-            self.outside_bytes(o, &t, own)
-        };
+        let body = if in_arena { self.shared.world.arenas.block_bytes(o.addr).unwrap_or(own) } else { self.outside_bytes(o, &t, own) };
         let footprint = self.footprint + body;
         self.tally.add(&t, own, footprint);
         if self.objects.is_some() {

@@ -103,11 +103,8 @@ fn find_arenas(source: Source<'_>, layout: &Layout, interpreters: &[Addr]) -> Ve
             })
             .collect(),
     };
-    let mut all: Vec<_> = states
-        .into_iter()
-        .flatten()
-        .flat_map(|state| pymalloc::arenas(source.image, state, geometry).unwrap_or_default())
-        .collect();
+    let mut all: Vec<_> =
+        states.into_iter().flatten().flat_map(|state| pymalloc::arenas(source.image, state, geometry).unwrap_or_default()).collect();
     all.sort_by_key(|a| a.start);
     all.dedup_by_key(|a| a.start);
     all

@@ -289,7 +289,6 @@ fn names(image: &Image<'_>, layout: &Layout, s: &Start) -> Result<Release, Failu
         ("property", "propertyobject"),
         ("classmethod", "classmethod"),
         ("slice", "PySliceObject"),
-        ("memoryview", "PyMemoryViewObject"),
         ("BaseException", "PyBaseExceptionObject"),
         ("OSError", "PyOSErrorObject"),
         ("zip", "zipobject"),

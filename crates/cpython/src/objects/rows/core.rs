@@ -47,7 +47,7 @@ pub(super) const ROWS: &[Row] = &[
     plain(&["range"], "rangeobject", "-start -stop -step -length"),
     plain(&["traceback"], "PyTracebackObject", "tb_next tb_frame"),
     plain(&["super"], "superobject", "obj=__self__ type=__thisclass__ obj_type=__self_class__"),
-    plain(&["memoryview"], "PyMemoryViewObject", "mbuf"),
+    coded(&["memoryview"], "PyMemoryViewObject", Kind::Plain, "mbuf", Basic::Field("ob_array")),
     plain(&["managedbuffer"], "_PyManagedBufferObject", "master.obj=obj"),
     coded(&["PyCapsule"], "PyCapsule", Kind::Plain, "", Basic::Size),
     coded(
