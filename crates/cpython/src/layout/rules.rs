@@ -103,9 +103,8 @@ pub struct Rules {
     pub pool_bytes: u64,
     /// The allocator's state hangs off the interpreter (3.12: embedded, 3.13+: by pointer) instead of file statics.
     pub obmalloc: ObmallocHome,
-    /// Python-defined classes' instances report their class to the collector since 3.9 (bpo-35810), 3.8 backported
-    /// for heap types in `subtype_traverse`.
-    pub deque_visits_type: bool,
+    /// The `tp_traverse` of C heap types visits the type: 3.9+ (bpo-40217). Python classes' always does.
+    pub c_heap_types_visit_type: bool,
 }
 
 /// Where pymalloc keeps its state.
@@ -161,7 +160,7 @@ impl Rules {
                 12 => ObmallocHome::Embedded,
                 _ => ObmallocHome::Pointer,
             },
-            deque_visits_type: from(12),
+            c_heap_types_visit_type: from(9),
         })
     }
 }

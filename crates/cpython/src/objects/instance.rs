@@ -41,10 +41,9 @@ pub(super) fn layers<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
         }
     }
     if t.is_heap() {
-        if t.python_class {
+        if t.python_class || (t.is_gc() && heap.layout.rules.c_heap_types_visit_type) {
             v.reference(t.addr, Label::Type);
         } else {
-            // C heap types are counted by their instances; whether their traverse says so differs type by type.
             v.hidden(t.addr, Label::Type);
         }
     }
