@@ -2,9 +2,11 @@
 //! Never knows how the reader works: a caller fills `Found`. Never forgives a difference by itself: a test names what it explains.
 //! Sources: none.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::truth::{TrueCount, TrueObject, Truth};
 
@@ -103,7 +105,7 @@ pub struct Comparison {
 
 /// Compares a reader's whole heap with the oracle's.
 pub fn compare(truth: &Truth, found: &[Found]) -> Comparison {
-    let mut by_id = HashMap::with_capacity(found.len());
+    let mut by_id = FxHashMap::default();
     let mut twice = Vec::new();
     for one in found {
         if by_id.insert(one.id, one).is_some() {
@@ -240,7 +242,7 @@ fn report(differences: &[&Difference], twice: &[u64]) -> String {
     text
 }
 
-fn as_set(ids: &[u64]) -> HashSet<u64> {
+fn as_set(ids: &[u64]) -> FxHashSet<u64> {
     ids.iter().copied().collect()
 }
 

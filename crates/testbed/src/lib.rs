@@ -3,8 +3,6 @@
 //! Never shipped, never part of the command, never reads a foreign process: it only starts scripts and reads what they write.
 //! Sources: `python/` beside this crate (the scripts and the heaps that they build).
 #![forbid(unsafe_code)]
-// Only tests use this crate: there a panic is how a failure is told.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod comparison;
 pub mod interpreters;

@@ -361,7 +361,7 @@ def made_by_libraries():
 def weak():
     target = add("weak/target", Plain(1))
     add("weakref/plain", weakref.ref(target))
-    add("weakref/callback", weakref.ref(target, print))
+    add("weakref/callback", weakref.ref(target, repr))
     add("weakref/proxy", weakref.proxy(target))
     add("weakref/callable proxy", weakref.proxy(add("weak/callable", Callable_())))
     add("weakref/many", [weakref.ref(target, lambda r: None) for _ in range(10)])
@@ -388,5 +388,5 @@ def weak():
         keys[one] = [i]
         members.add(one)
     del alive[10:]
-    add("weakref.finalize", weakref.finalize(target, print, 1, k=[2]))
+    add("weakref.finalize", weakref.finalize(target, dict, [(1, 2)], k=[2]))
     add("WeakMethod", weakref.WeakMethod(add("weak/method target", Concrete()).method))

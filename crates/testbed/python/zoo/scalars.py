@@ -182,7 +182,7 @@ def byte_strings():
 
 @part
 def arrays():
-    for code in array.typecodes if sys.version_info < (3, 13) else array.typecodes:
+    for code in array.typecodes:
         value = "x" if code in "uw" else 1
         add("array/%s/empty" % code, array.array(code))
         add("array/%s/10" % code, array.array(code, [value] * 10))
