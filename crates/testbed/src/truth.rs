@@ -125,6 +125,14 @@ pub struct Notes {
     pub more: BTreeMap<String, serde_json::Value>,
 }
 
+impl Notes {
+    /// A table of numbers that the script left under a key; empty where there is none.
+    pub fn numbers(&self, key: &str) -> BTreeMap<String, i64> {
+        let table = self.more.get(key).and_then(|v| v.as_object());
+        table.into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), value.as_i64()?))).collect()
+    }
+}
+
 /// The first part of the file: all that is not a column.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Header {
@@ -311,6 +319,38 @@ mod tests {
             let third = target.truth().unwrap();
             // In between the target read and took apart a line: names came into the attribute cache and others went.
             assert_same(&second, &third, |o| o.class.name() == "str" || first.is_disturbed(o.id));
+        });
+    }
+
+    #[test]
+    fn the_truth_has_the_counts_that_the_scripts_know_by_construction() {
+        for_each_interpreter(|py| {
+            let truth = Target::start(py, "refcounts_heap.py", &[""; 0]).unwrap().truth().unwrap();
+            let counts = truth.header.notes.numbers("counts");
+            assert_eq!(counts.len(), 13);
+            for (name, count) in counts {
+                assert_eq!(truth.named(&name).unwrap().refcount, TrueCount::Counted(count), "{name}");
+            }
+            let truth = Target::start(py, "counts_heap.py", &["2"]).unwrap().truth().unwrap();
+            let counts = truth.header.notes.numbers("counts");
+            assert_eq!(counts.len(), 15);
+            for (name, count) in counts {
+                assert_eq!(truth.objects().filter(|o| o.class.name() == name).count() as i64, count, "{name}");
+            }
+        });
+    }
+
+    #[test]
+    fn freed_objects_are_not_in_the_truth() {
+        for_each_interpreter(|py| {
+            let mut target = Target::start(py, "freed_heap.py", &[""; 0]).unwrap();
+            for (truth, marker) in [(target.truth().unwrap(), 7), (target.ask("free").and_then(|_| target.truth()).unwrap(), 0)] {
+                let counts = truth.header.notes.numbers("counts");
+                assert_eq!((counts.len(), counts["__main__.GoneSlots"]), (12, marker));
+                for (name, count) in counts {
+                    assert_eq!(truth.objects().filter(|o| o.class.name() == name).count() as i64, count, "{name}");
+                }
+            }
         });
     }
 

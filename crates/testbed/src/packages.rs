@@ -1,0 +1,80 @@
+//! Holds virtual environments with real packages, one for each interpreter, made once and kept in the build folder.
+//! Never downloads unless `EXUVIA_PYPI=1`; never builds from source (wheels only); names and counts what could not be had.
+//! Sources: ../requirements.txt; pip's `--python` (22.3 and later) for an interpreter whose own venv has no pip.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{interpreters, Interpreter};
+
+/// A virtual environment and what is in it.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Its interpreter.
+    pub python: PathBuf,
+    /// Requirements that are installed.
+    pub installed: Vec<String>,
+    /// Requirements that are not, each with pip's last word.
+    pub failed: Vec<String>,
+}
+
+/// The tests that need packages are asked for (`EXUVIA_PYPI=1`).
+pub fn wanted() -> bool {
+    std::env::var("EXUVIA_PYPI").is_ok_and(|v| v == "1")
+}
+
+/// The names in requirements.txt.
+pub fn requirements() -> Vec<String> {
+    let text = include_str!("../requirements.txt");
+    text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned).collect()
+}
+
+/// The environment for `py` under `folder`, made if it is not there yet.
+pub fn environment(py: &Interpreter, folder: &Path) -> std::io::Result<Environment> {
+    let home = folder.join(format!("{}.{}{}", py.minor, py.micro, if py.shared { "" } else { "-static" }));
+    let python = home.join("bin/python3");
+    if !python.exists() {
+        // Without pip: Debian's own interpreter has no ensurepip, and one way for all is one way to fail.
+        let made = run(&py.path, &["-m", "venv", "--without-pip", &home.to_string_lossy()])?;
+        made.map_err(|text| std::io::Error::other(format!("making a virtual environment for {}: {text}", py.name)))?;
+    }
+    let pip = pip_of_any()?;
+    let mut environment = Environment { python: python.clone(), installed: Vec::new(), failed: Vec::new() };
+    for name in requirements() {
+        let python = environment.python.to_string_lossy().into_owned();
+        let options = ["-m", "pip", "--python", &python, "install", "--quiet", "--only-binary", ":all:", "--no-input", &name];
+        match run(&pip, &options)? {
+            Ok(()) => environment.installed.push(name),
+            Err(text) => environment.failed.push(format!("{name}: {text}")),
+        }
+    }
+    Ok(environment)
+}
+
+/// An interpreter whose pip can install for others.
+fn pip_of_any() -> std::io::Result<PathBuf> {
+    for py in interpreters().found.iter().rev() {
+        if run(&py.path, &["-m", "pip", "--python", &py.path.to_string_lossy(), "--version"])?.is_ok() {
+            return Ok(py.path.clone());
+        }
+    }
+    Err(std::io::Error::other("no interpreter has a pip of 22.3 or later"))
+}
+
+/// Err with the last line of stderr where it failed.
+fn run(program: &Path, arguments: &[&str]) -> std::io::Result<Result<(), String>> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output()?;
+    if output.status.success() {
+        return Ok(Ok(()));
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let last = text.lines().rev().find(|l| !l.trim().is_empty() && !l.contains("notice")).unwrap_or("failed without a word");
+    Ok(Err(last.to_owned()))
+}
+
+/// Where environments are kept: beside the build's own folders.
+pub fn folder() -> PathBuf {
+    let built = std::env::current_exe().unwrap_or_default();
+    // <target>/debug/deps/name-hash
+    built.ancestors().nth(3).unwrap_or(Path::new(".")).join("venvs")
+}
