@@ -245,10 +245,11 @@ impl Arena {
     }
 }
 
-/// Bytes of the blocks of the pool that holds `at`, from its header alone; `None` where that is not sound.
+/// Bytes of the blocks of a pool, from its header alone; `None` where that is not sound.
 #[inline]
-pub fn block_bytes(image: &Image<'_>, at: Addr, geometry: Geometry) -> Option<u64> {
-    let class = u64::from(image.u32(at.align_down(geometry.pool_bytes) + 36).ok()?);
+pub fn block_bytes(header: &[u8]) -> Option<u64> {
+    let class = header.get(36..40)?;
+    let class = u64::from(u32::from_le_bytes([class[0], class[1], class[2], class[3]]));
     (class < CLASSES).then_some((class + 1) * ALIGNMENT)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use alloc::pymalloc::{block_bytes, Arena, Geometry, Pool};
+use alloc::pymalloc::{block_bytes, Arena, Geometry, Pool, POOL_HEADER};
 use cpython::Heap;
 use memory::{Addr, Image, Memory};
 
@@ -83,10 +83,11 @@ impl<'m> ArenaMap<'m> {
         self.windows.get(i).copied().unwrap_or(&[])
     }
 
-    /// Bytes of the block that holds `at`, from its pool's header.
+    /// Bytes of the block of arena `i` that holds `at`, from its pool's header.
     #[inline]
-    pub fn block_bytes(&self, at: Addr) -> Option<u64> {
-        block_bytes(self.image, at, self.geometry)
+    pub fn block_bytes(&self, i: usize, at: Addr) -> Option<u64> {
+        let header = at.align_down(self.geometry.pool_bytes).0.checked_sub(self.all.get(i)?.start.0)? as usize;
+        block_bytes(self.window(i).get(header..header + POOL_HEADER as usize)?)
     }
 
     /// The pool in use that holds `at`.

@@ -82,7 +82,7 @@ pub(crate) fn decode<'m>(shared: &Shared<'_, 'm>, main: &mut Worker<'_, '_, 'm>,
     // Another swept object may have led here meanwhile.
     shared.reached.set(arena, offset);
     if shared.done.set(arena, offset) {
-        main.object(&Obj::within(at, arenas.window(arena), offset as usize), true, Witness::Sweep);
+        main.object(&Obj::within(at, arenas.window(arena), offset as usize), Some(arena), Witness::Sweep);
     }
 }
 

@@ -121,7 +121,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
                 todo &= todo - 1;
                 if shared.done.set(arena, offset) {
                     let o = Obj::within(start + offset, window, offset as usize);
-                    self.object(&o, true, Witness::Reference);
+                    self.object(&o, Some(arena), Witness::Reference);
                 }
             }
         }
@@ -135,14 +135,14 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
             let offset = addr.0 - shared.world.arenas.all[arena].start.0;
             if shared.done.set(arena, offset) {
                 let o = Obj::within(addr, shared.world.arenas.window(arena), offset as usize);
-                self.object(&o, true, Witness::Reference);
+                self.object(&o, Some(arena), Witness::Reference);
             }
         }
     }
 
     /// Decodes one object and adds it up. `false` where none stands there.
-    pub(crate) fn object(&mut self, o: &Obj<'m>, in_arena: bool, witness: Witness) -> bool {
-        let Some(t) = o.ty().ok().and_then(|ty| self.types.get(ty).cloned()) else {
+    pub(crate) fn object(&mut self, o: &Obj<'m>, arena: Option<usize>, witness: Witness) -> bool {
+        let Some(t) = o.ty().ok().and_then(|ty| self.types.lend(ty)) else {
             self.coverage.add_gap(GapKind::BadReference, 1);
             return false;
         };
@@ -157,12 +157,16 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         };
         // The type itself is an object too; heap types are told by the decoder, static ones only here.
         self.reach(t.addr);
-        let body = if in_arena { self.shared.world.arenas.block_bytes(o.addr).unwrap_or(own) } else { self.outside_bytes(o, &t, own) };
+        let body = match arena {
+            Some(arena) => self.shared.world.arenas.block_bytes(arena, o.addr).unwrap_or(own),
+            None => self.outside_bytes(o, &t, own),
+        };
         let footprint = self.footprint + body;
         self.tally.add(&t, own, footprint);
         if self.objects.is_some() {
             self.row(o, &t, own, footprint, witness);
         }
+        self.types.give_back(t);
         true
     }
 
@@ -327,7 +331,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
                 }
             }
         }
-        if outside.first_sight(at) && self.object(&o, false, witness) {
+        if outside.first_sight(at) && self.object(&o, None, witness) {
             outside.objects.push(at);
         }
     }
@@ -336,7 +340,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
     pub(crate) fn footprint(&self, o: &Obj<'m>, t: &TypeInfo, own: u64, owned: &[(Addr, u64)]) -> u64 {
         let arenas = &self.shared.world.arenas;
         let body = match arenas.of(o.addr) {
-            Some(_) => arenas.block_bytes(o.addr).unwrap_or(own),
+            Some(arena) => arenas.block_bytes(arena, o.addr).unwrap_or(own),
             None => self.outside_bytes(o, t, own.saturating_sub(owned.iter().map(|b| b.1).sum())),
         };
         body + owned.iter().map(|&(at, bytes)| self.block_footprint(at, bytes)).sum::<u64>()
@@ -345,8 +349,8 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
     /// What the block of `bytes` at `at` takes.
     fn block_footprint(&self, at: Addr, bytes: u64) -> u64 {
         let world = self.shared.world;
-        if world.arenas.of(at).is_some() {
-            return world.arenas.block_bytes(at).unwrap_or_else(|| bytes.next_multiple_of(16));
+        if let Some(arena) = world.arenas.of(at) {
+            return world.arenas.block_bytes(arena, at).unwrap_or_else(|| bytes.next_multiple_of(16));
         }
         if at.is_null() || self.shared.statics.contains(at) {
             return 0;
@@ -387,7 +391,7 @@ impl Visitor for Worker<'_, '_, '_> {
                 if start.0 < first || !shared.owned.set(arena, start.0 - first) {
                     return;
                 }
-                self.block_footprint(at, bytes)
+                shared.world.arenas.block_bytes(arena, at).unwrap_or_else(|| bytes.next_multiple_of(16))
             }
             None => {
                 if self.keep_owned_outside {

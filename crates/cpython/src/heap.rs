@@ -201,6 +201,27 @@ impl<'h, 'm> TypeCache<'h, 'm> {
         }
         slot.1.as_ref()
     }
+
+    /// The same, lent without counting: give it back with [`TypeCache::give_back`]. One count per object would be the
+    /// dearest thing of a walk, as all threads count the same few types.
+    #[inline]
+    pub fn lend(&mut self, addr: Addr) -> Option<Arc<TypeInfo>> {
+        let slot = &mut self.slots[(addr.0 >> 4) as usize % Self::SLOTS];
+        if slot.0 != addr {
+            *slot = (addr, self.heap.type_at(addr));
+        }
+        let lent = slot.1.take();
+        // While it is lent the slot must not say that no type stands there.
+        slot.0 = Addr::NULL;
+        lent
+    }
+
+    /// Puts a lent type back.
+    #[inline]
+    pub fn give_back(&mut self, t: Arc<TypeInfo>) {
+        let slot = &mut self.slots[(t.addr.0 >> 4) as usize % Self::SLOTS];
+        *slot = (t.addr, Some(t));
+    }
 }
 
 impl Heap<'_> {

@@ -18,11 +18,21 @@ impl Segment<'_> {
     }
 }
 
-/// Segments sorted by address, without overlap.
+/// Segments sorted by address, without overlap, behind an index: every field of every object is looked up here.
 #[derive(Clone, Debug, Default)]
 pub struct Image<'m> {
     segments: Vec<Segment<'m>>,
+    /// Per GiB of user address space: which leaf of `leaves`, plus one; zero for none.
+    roots: Vec<u32>,
+    /// Per 2 MiB of a GiB: the first segment that ends behind its start.
+    leaves: Vec<[u32; LEAF]>,
 }
+
+const ROOT_BITS: u32 = 30;
+const GRANULE_BITS: u32 = 21;
+const LEAF: usize = 1 << (ROOT_BITS - GRANULE_BITS);
+/// User addresses on x86-64 have 47 bits; what lies above is found by search.
+const ROOTS: usize = 1 << (47 - ROOT_BITS);
 
 impl<'m> Image<'m> {
     /// Sorts `segments`; where two overlap, the later one in address order loses its overlapping front.
@@ -43,7 +53,29 @@ impl<'m> Image<'m> {
             }
             kept.push(s);
         }
-        Image { segments: kept }
+        Image::indexed(kept)
+    }
+
+    fn indexed(segments: Vec<Segment<'m>>) -> Self {
+        let mut roots = vec![0; ROOTS];
+        let mut leaves: Vec<[u32; LEAF]> = Vec::new();
+        for s in &segments {
+            let last = s.end().0 - 1;
+            for gib in s.start.0 >> ROOT_BITS..=last >> ROOT_BITS {
+                let Some(root) = roots.get_mut(gib as usize) else { break };
+                if *root != 0 {
+                    continue;
+                }
+                let mut leaf = [0; LEAF];
+                for (i, first) in leaf.iter_mut().enumerate() {
+                    let granule = (gib << ROOT_BITS) + ((i as u64) << GRANULE_BITS);
+                    *first = segments.partition_point(|s| s.end().0 <= granule) as u32;
+                }
+                leaves.push(leaf);
+                *root = leaves.len() as u32;
+            }
+        }
+        Image { segments, roots, leaves }
     }
 
     /// All segments, by address.
@@ -54,8 +86,24 @@ impl<'m> Image<'m> {
     /// The segment that holds `at`.
     #[inline]
     pub fn segment(&self, at: Addr) -> Option<&Segment<'m>> {
-        let i = self.segments.partition_point(|s| s.start <= at);
-        let s = self.segments.get(i.wrapping_sub(1))?;
+        let leaf = self.roots.get((at.0 >> ROOT_BITS) as usize).map_or(0, |r| *r as usize);
+        let Some(leaf) = self.leaves.get(leaf.wrapping_sub(1)) else {
+            return self.search(at, 0);
+        };
+        let first = leaf.get((at.0 >> GRANULE_BITS) as usize % LEAF).map_or(0, |f| *f as usize);
+        let s = self.segments.get(first)?;
+        if at < s.end() {
+            return (s.start <= at).then_some(s);
+        }
+        self.search(at, first)
+    }
+
+    /// By binary search from segment `first` on: where several segments share a granule.
+    #[cold]
+    fn search(&self, at: Addr, first: usize) -> Option<&Segment<'m>> {
+        let rest = self.segments.get(first..)?;
+        let i = rest.partition_point(|s| s.start <= at);
+        let s = rest.get(i.wrapping_sub(1))?;
         (at < s.end()).then_some(s)
     }
 
@@ -97,6 +145,21 @@ mod tests {
         assert_eq!(image.u8(Addr(0x9004)), Err(Fault::Absent { at: Addr(0x9004), len: 1 }));
         assert_eq!(image.u8(Addr(0)), Err(Fault::Null));
         assert_eq!(image.slice(Addr(0x5000), usize::MAX), Err(Fault::Absent { at: Addr(0x5000), len: usize::MAX }));
+    }
+
+    #[test]
+    fn the_index_finds_what_a_search_finds() {
+        let bytes = vec![7u8; 5 << 20];
+        // Many in one granule, one across granules, one across GiB, one above the index.
+        let mut segments: Vec<Segment<'_>> =
+            (0..200).map(|i| Segment { start: Addr(0x7f00_0000_1000 + i * 0x3000), bytes: &bytes[..0x1000] }).collect();
+        segments.push(Segment { start: Addr(0x7f00_3fe0_0000), bytes: &bytes });
+        segments.push(Segment { start: Addr(0xffff_ffff_ff60_0000), bytes: &bytes[..0x1000] });
+        let image = Image::new(segments);
+        let naive = |at: Addr| image.segments().iter().find(|s| s.start <= at && at < s.end()).map(|s| s.start);
+        for at in image.segments().iter().flat_map(|s| [s.start.0 - 1, s.start.0, s.end().0 - 1, s.end().0, s.start.0 + (3 << 20)]) {
+            assert_eq!(image.segment(Addr(at)).map(|s| s.start), naive(Addr(at)), "{at:#x}");
+        }
     }
 
     #[test]
