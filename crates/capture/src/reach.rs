@@ -65,17 +65,17 @@ impl<'w, 'm> Reached<'w, 'm> {
         close(&shared, &mut main, &mut outside, objects, Witness::Reference);
         tell_roots(&shared, &mut main);
         close(&shared, &mut main, &mut outside, objects, Witness::Root);
-        let swept = sweep::unreached(&shared, &mut main);
-        for &at in &swept {
+        let swept = sweep::sweep(&shared);
+        for &at in &swept.objects {
             sweep::decode(&shared, &mut main, at);
         }
         close(&shared, &mut main, &mut outside, objects, Witness::Reference);
-        sweep::account(&shared, &mut main);
+        sweep::account(&shared, &swept, &mut main.coverage);
         if world.collecting {
             main.coverage.add_gap(GapKind::Collecting, 1);
         }
         let Worker { tally, coverage, objects, .. } = main;
-        Reached { shared, outside, tally, coverage, objects, swept }
+        Reached { shared, outside, tally, coverage, objects, swept: swept.objects }
     }
 
     /// The world that was searched.

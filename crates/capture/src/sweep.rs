@@ -2,9 +2,9 @@
 //! code, or leaked by it.
 
 use cpython::Obj;
-use memory::Addr;
+use memory::{Addr, Bytes};
 use rayon::prelude::*;
-use snapshot::GapKind;
+use snapshot::{Coverage, GapKind};
 
 use crate::reach::Witness;
 use crate::worker::{Shared, Worker};
@@ -12,49 +12,65 @@ use crate::worker::{Shared, Worker};
 /// Bytes that can stand between the start of a block and an object: nothing, a collector's head, that and two words.
 const PRE_HEADERS: [u64; 3] = [0, 16, 32];
 
-/// The objects that only their blocks name, sorted by address.
-pub(crate) fn unreached<'s, 'w, 'm>(shared: &'s Shared<'w, 'm>, main: &mut Worker<'s, 'w, 'm>) -> Vec<Addr> {
+/// What a sweep over all blocks in use finds.
+#[derive(Default)]
+pub(crate) struct Swept {
+    /// Objects that only their blocks name, sorted by address.
+    pub(crate) objects: Vec<Addr>,
+    /// Blocks that nothing explained when they were met.
+    unexplained: Vec<Addr>,
+    in_use: u64,
+    bytes: u64,
+    broken: u64,
+}
+
+/// Sweeps over every pool, after all references were followed.
+pub(crate) fn sweep(shared: &Shared<'_, '_>) -> Swept {
     let arenas = &shared.world.arenas;
-    let parts: Vec<(Vec<Addr>, u64)> = (0..arenas.all.len())
+    let parts: Vec<Swept> = (0..arenas.all.len())
         .into_par_iter()
         .fold(
-            || (Worker::new(shared, false), Vec::new(), 0),
-            |(mut w, mut found, mut broken), arena| {
+            || (Worker::new(shared, false), Swept::default()),
+            |(mut w, mut swept), arena| {
+                let first = arenas.all[arena].start.0;
                 for pool in arenas.all[arena].pools(shared.world.source.image, arenas.geometry) {
                     let Ok(pool) = pool else {
-                        broken += 1;
+                        swept.broken += 1;
                         continue;
                     };
+                    swept.in_use += u64::from(pool.in_use);
+                    swept.bytes += u64::from(pool.in_use) * pool.block_bytes;
                     for i in pool.blocks() {
                         let block = pool.block(i);
-                        if explained(shared, arena, block) {
-                            continue;
+                        if !explained(shared, arena, block.0 - first) {
+                            swept.unexplained.push(block);
+                            swept.objects.extend(object_in(&mut w, arena, block, pool.block_bytes));
                         }
-                        found.extend(object_in(&mut w, arena, block, pool.block_bytes));
                     }
                 }
-                (w, found, broken)
+                (w, swept)
             },
         )
-        .map(|(_, found, broken)| (found, broken))
+        .map(|(_, swept)| swept)
         .collect();
-    let mut all = Vec::new();
-    for (mut found, broken) in parts {
-        all.append(&mut found);
-        main.coverage.add_gap(GapKind::BrokenPool, broken);
+    let mut all = Swept::default();
+    for mut part in parts {
+        all.objects.append(&mut part.objects);
+        all.unexplained.append(&mut part.unexplained);
+        all.in_use += part.in_use;
+        all.bytes += part.bytes;
+        all.broken += part.broken;
     }
-    all.sort_unstable();
+    all.objects.sort_unstable();
     all
 }
 
-/// Whether an object was reached in the block, or one owns it.
-fn explained(shared: &Shared<'_, '_>, arena: usize, block: Addr) -> bool {
-    let offset = block.0 - shared.world.arenas.all[arena].start.0;
-    shared.owned.get(arena, offset)
-        || PRE_HEADERS.iter().any(|pre| {
-            let at = offset + shared.world.arenas.padding + pre;
-            at < shared.world.arenas.geometry.arena_bytes && shared.reached.get(arena, at)
-        })
+/// Whether an object was reached in the block at `offset` of an arena, or one owns it.
+#[inline]
+fn explained(shared: &Shared<'_, '_>, arena: usize, offset: u64) -> bool {
+    let at = offset + shared.world.arenas.padding;
+    PRE_HEADERS.iter().any(|pre| at + pre < shared.world.arenas.geometry.arena_bytes && shared.reached.get(arena, at + pre))
+        || shared.owned.get(arena, offset)
 }
 
 /// The object in a block that nothing refers to, if the block looks like one in every respect.
@@ -86,27 +102,17 @@ pub(crate) fn decode<'m>(shared: &Shared<'_, 'm>, main: &mut Worker<'_, '_, 'm>,
     }
 }
 
-/// Counts blocks in use, and those that nothing explains.
-pub(crate) fn account<'s, 'w, 'm>(shared: &'s Shared<'w, 'm>, main: &mut Worker<'s, 'w, 'm>) {
+/// Writes blocks in use, and those that nothing explains now that swept objects were followed too, into the coverage.
+pub(crate) fn account(shared: &Shared<'_, '_>, swept: &Swept, coverage: &mut Coverage) {
     let arenas = &shared.world.arenas;
-    let (in_use, unexplained, bytes) = (0..arenas.all.len())
-        .into_par_iter()
-        .map(|arena| {
-            let mut sums = (0, 0, 0);
-            for pool in arenas.all[arena].pools(shared.world.source.image, arenas.geometry).flatten() {
-                for i in pool.blocks() {
-                    sums.0 += 1;
-                    sums.2 += pool.block_bytes;
-                    if !explained(shared, arena, pool.block(i)) {
-                        sums.1 += 1;
-                    }
-                }
-            }
-            sums
-        })
-        .reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
-    main.coverage.blocks_in_use = in_use;
-    main.coverage.blocks_explained = in_use - unexplained;
-    main.coverage.blocks_bytes = memory::Bytes(bytes);
-    main.coverage.add_gap(GapKind::UnexplainedBlock, unexplained);
+    let left = swept.unexplained.iter().filter(|block| {
+        let Some(arena) = arenas.of(**block) else { return false };
+        !explained(shared, arena, block.0 - arenas.all[arena].start.0)
+    });
+    let left = left.count() as u64;
+    coverage.blocks_in_use = swept.in_use;
+    coverage.blocks_explained = swept.in_use - left;
+    coverage.blocks_bytes = Bytes(swept.bytes);
+    coverage.add_gap(GapKind::UnexplainedBlock, left);
+    coverage.add_gap(GapKind::BrokenPool, swept.broken);
 }

@@ -43,7 +43,9 @@ impl<'m> World<'m> {
         for &i in &interpreters {
             if let Some(gc) = layout.gc_state(runtime, i) {
                 collecting |= source.image.i32(gc + layout.at.gc.collecting).is_ok_and(|c| c != 0);
-                sample.extend(tracked_sample(source, gc + layout.generations));
+                if source.python.symbol("subtype_dealloc").is_none() {
+                    sample.extend(tracked_sample(source, gc + layout.generations));
+                }
             }
         }
         heap.learn(source.python, sample.into_iter());
@@ -63,7 +65,7 @@ impl<'m> World<'m> {
 
 /// Enough tracked objects, types among them, to learn from.
 fn tracked_sample(source: Source<'_>, first_generation: Addr) -> Vec<Addr> {
-    const SAMPLE: usize = 200_000;
+    const SAMPLE: usize = 50_000;
     let mut all = Vec::new();
     for head in [0, 24, 48].map(|o| first_generation + o) {
         let mut at = source.image.u64(head).unwrap_or(0) & !3;
