@@ -3,8 +3,10 @@
 //! Holds: the list of tasks. Never: what the command `exuvia` itself needs.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod check;
 mod layouts;
+mod pythons;
 mod tidy;
 mod trouble;
 
@@ -31,6 +33,7 @@ fn run(words: &[String]) -> Done<()> {
         "check" => check::run(root, rest),
         "tidy" => tidy::run(root),
         "layouts" => layouts::run(root, rest),
-        _ => Err(Trouble::new(format!("which task?\n\n{}\n{}\n{}", check::HELP, tidy::HELP, layouts::HELP))),
+        "bench" => bench::run(root, rest),
+        _ => Err(Trouble::new(["which task?\n", check::HELP, tidy::HELP, layouts::HELP, bench::HELP].join("\n"))),
     }
 }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use builds::{Build, Named, Outcome};
 use table::Table;
 
+use crate::pythons::{numbers, pyenv};
 use crate::trouble::{Doing, Done, Trouble};
 
 /// What `cargo xtask layouts --help` says.
@@ -123,7 +124,7 @@ fn chosen(arguments: &Arguments, scratch: &Path) -> Vec<Build> {
         builds.push(Build::Headers(dir.clone(), arguments.label.clone()));
     }
     if builds.is_empty() {
-        builds = pyenv().into_iter().map(Build::Interpreter).collect();
+        builds = pyenv().into_iter().map(|(_, path)| Build::Interpreter(path)).collect();
         let distributor = distributor();
         for minor in 8..32 {
             let dir = PathBuf::from(format!("/usr/include/python3.{minor}"));
@@ -134,30 +135,6 @@ fn chosen(arguments: &Arguments, scratch: &Path) -> Vec<Build> {
         builds.extend(debian::fetched(&scratch.join("debian")).into_iter().map(|dir| Build::Headers(dir, Some("debian".to_owned()))));
     }
     builds
-}
-
-/// pyenv's interpreters from 3.8 on, oldest first.
-fn pyenv() -> Vec<PathBuf> {
-    let root = match (std::env::var_os("PYENV_ROOT"), std::env::var_os("HOME")) {
-        (Some(root), _) => PathBuf::from(root),
-        (None, Some(home)) => PathBuf::from(home).join(".pyenv"),
-        (None, None) => return Vec::new(),
-    };
-    let Ok(entries) = std::fs::read_dir(root.join("versions")) else { return Vec::new() };
-    let mut found: Vec<(Vec<u32>, PathBuf)> = entries
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            let numbers = numbers(path.file_name()?.to_str()?)?;
-            (numbers >= vec![3, 8]).then(|| (numbers, path.join("bin/python3")))
-        })
-        .filter(|(_, path)| path.exists())
-        .collect();
-    found.sort();
-    found.into_iter().map(|(_, path)| path).collect()
-}
-
-fn numbers(release: &str) -> Option<Vec<u32>> {
-    release.split('.').map(|part| part.parse().ok()).collect()
 }
 
 fn distributor() -> Option<String> {
@@ -260,7 +237,11 @@ fn compare(tables: &Path, dir: &Path) -> Done<()> {
 }
 
 fn show(arguments: &Arguments, name: &str) -> Done<()> {
-    let interpreters = if arguments.interpreters.is_empty() { pyenv() } else { arguments.interpreters.clone() };
+    let interpreters = if arguments.interpreters.is_empty() {
+        pyenv().into_iter().map(|(_, path)| path).collect()
+    } else {
+        arguments.interpreters.clone()
+    };
     for path in interpreters {
         println!("{}", path.display());
         for file in builds::files(&path)? {

@@ -70,13 +70,23 @@ pub(crate) fn printing(tree: &Tree) -> Vec<Complaint> {
     for (path, _, text) in tree.sources().filter(|(_, krate, _)| !PRINTING.contains(krate)) {
         let code = code_only(text);
         let macros = ["println!", "eprintln!", "print!", "eprint!", "dbg!"];
-        let streams = ["stdout()", "stderr()"];
         let prints = |line: &str| {
-            macros.iter().chain(&streams).any(|name| has_word(line, name.trim_end_matches(['!', '(', ')'])) && line.contains(name))
+            macros.iter().any(|name| has_word(line, name.trim_end_matches('!')) && line.contains(name)) || writes_to_stream(line)
         };
         complaints.extend(numbered(without_tests(&code), prints).map(|n| format!("{path}:{n}: prints")));
     }
     complaints
+}
+
+/// Whether a standard stream is taken for more than to hand its descriptor on.
+fn writes_to_stream(line: &str) -> bool {
+    ["stdout()", "stderr()"].iter().any(|stream| {
+        line.match_indices(stream).any(|(at, _)| {
+            let before = line[..at].chars().next_back();
+            let is_name = before.is_some_and(|c| c.is_alphanumeric() || c == '_');
+            !is_name && ![".as_fd", ".as_raw_fd"].iter().any(|taken| line[at + stream.len()..].starts_with(taken))
+        })
+    })
 }
 
 /// No comparison with a version, and no release written down, outside the layouts.
@@ -172,6 +182,8 @@ mod tests {
         let print = "fn f() {\n    println!(\"x\");\n    std::io::stderr().flush();\n}\n";
         assert_eq!(printing(&tree(&[("crates/report/src/a.rs", print)])).len(), 2);
         assert_eq!(printing(&tree(&[("crates/exuvia/src/a.rs", print)])), Vec::<String>::new());
+        let handed_on = "let fd = std::io::stderr().as_fd().try_clone_to_owned();\n";
+        assert_eq!(printing(&tree(&[("crates/target/src/a.rs", handed_on)])), Vec::<String>::new());
         let tests = "fn f() {}\n// println!(\"x\")\n#[cfg(test)]\nmod tests { fn g() { println!(\"x\"); } }\n";
         assert_eq!(printing(&tree(&[("crates/report/src/a.rs", tests)])), Vec::<String>::new());
     }

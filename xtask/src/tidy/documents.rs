@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::{Complaint, Tree};
+use crate::bench;
 
 const LAYOUTS: &str = "crates/cpython/src/layout/";
 
@@ -68,6 +69,21 @@ pub(crate) fn tables(tree: &Tree) -> Vec<Complaint> {
     missing.chain(gone).collect()
 }
 
+/// The benchmark's section of the README is what the kept runs say.
+pub(crate) fn bench_section(tree: &Tree) -> Vec<Complaint> {
+    const PAGE: &str = "README.md";
+    let Some(page) = tree.files.get(PAGE) else { return vec![format!("{PAGE}: not there")] };
+    let records = match bench::kept(tree.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))) {
+        Ok(records) => records,
+        Err(trouble) => return vec![trouble.to_string()],
+    };
+    match bench::table::written_into(page, &bench::table::section(&records)) {
+        None => vec![format!("{PAGE}: no place for the benchmark's table ({})", bench::table::BEGIN)],
+        Some(current) if current == *page => Vec::new(),
+        Some(_) => vec![format!("{PAGE}: the benchmark's table is not what bench/runs says; run cargo xtask bench --table")],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tree;
@@ -94,6 +110,17 @@ mod tests {
         assert_eq!(check("| `memory` | x |\n| `alloc` | y |\n| `xtask` | z |\n"), Vec::<String>::new());
         assert_eq!(check("| `memory` | x |\n| `xtask` | z |\n| `tui` | z |\n").len(), 2);
         assert_eq!(architecture(&tree(&[])).len(), 1);
+    }
+
+    #[test]
+    fn a_stale_benchmark_is_found() {
+        let record = bench::table::tests::record("2026-01-02T00:00:00Z", "cpu", &[("exuvia", 500.0)]);
+        let text = serde_json::to_string(&record).expect("a record is JSON");
+        let page = |section: &str| format!("# x\n{}\n{section}{}\n", bench::table::BEGIN, bench::table::END);
+        let check = |section: &str| bench_section(&tree(&[("README.md", &page(section)), ("bench/runs/a.json", &text)]));
+        assert_eq!(check(&bench::table::section(&[record])), Vec::<String>::new());
+        assert_eq!(check("old\n").len(), 1);
+        assert_eq!(bench_section(&tree(&[("README.md", "no place")])).len(), 1);
     }
 
     #[test]

@@ -1,0 +1,208 @@
+//! The tools under measurement: each takes one sample on a heap of its own.
+//!
+//! Holds: starting the target, running exuvia beside it, running a peer inside of it, and the check that the answer is right.
+//! Never: decides how often, or keeps anything.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{getrusage, UsageWho};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::record::Sample;
+use crate::trouble::{Doing, Done, Trouble};
+
+/// Peers that run inside the process that they look at.
+pub(crate) const PEERS: &[&str] = &["guppy3", "pympler", "getsizeof"];
+
+/// How long a heap may take to be built. The large one takes a minute on a slow and busy machine.
+const READY_SECONDS_MAX: u64 = 900;
+
+/// What a run needs.
+#[derive(Debug)]
+pub(crate) struct Bench<'a> {
+    /// The workspace.
+    pub(crate) root: &'a Path,
+    /// exuvia, built for release.
+    pub(crate) exuvia: PathBuf,
+    /// The target's interpreter.
+    pub(crate) python: PathBuf,
+    /// The same with the peers installed.
+    pub(crate) peers_python: PathBuf,
+}
+
+impl Bench<'_> {
+    /// One sample of `tool` on a heap of size `n`, its answer checked.
+    pub(crate) fn sample(&self, tool: &str, n: u64) -> Done<Sample> {
+        let sample = if tool == "exuvia" { self.exuvia(n)? } else { self.peer(tool, n)? };
+        match sample.counted {
+            Some(counted) if counted != [n, n] => Err(Trouble::new(format!(
+                "{tool} counted {} instances of Session and {} of Node, there are {n} of each",
+                counted[0], counted[1]
+            ))),
+            _ => Ok(sample),
+        }
+    }
+
+    fn exuvia(&self, n: u64) -> Done<Sample> {
+        let target = Target::start(&self.python, &self.root.join("bench/targets/service_heap.py"), n)?;
+        let pid = target.child.id().to_string();
+        let target_rss_bytes = rss(&pid)?;
+        // The target's own hiccups are part of what it sees later: let it see some before.
+        std::thread::sleep(Duration::from_millis(500));
+        let gap_before_ms = Some(target.longest_gap_ms());
+        let output = self.root.join("target/bench-exuvia.json");
+        // In a process of its own, whose children are this one command: their peak memory is the command's.
+        let measured = Command::new(std::env::current_exe().doing("xtask")?)
+            .args(["bench", "--measure"])
+            .arg(&output)
+            .arg(&self.exuvia)
+            .args(["types", &pid, "--json"])
+            .stderr(Stdio::inherit())
+            .output()
+            .doing("exuvia types")?;
+        let measured: Measured = serde_json::from_slice(&measured.stdout).doing("exuvia types")?;
+        if measured.code != Some(0) {
+            return Err(Trouble::new(format!("exuvia types ended with {:?}", measured.code)));
+        }
+        let text = std::fs::read_to_string(&output).doing(output.display())?;
+        let answer: Value = serde_json::from_str(&text).doing("exuvia types --json")?;
+        std::thread::sleep(Duration::from_millis(100));
+        let gap_ms = Some(target.longest_gap_ms());
+        let missing = |what: &str| Trouble::new(format!("exuvia types --json has no {what}"));
+        let counted = |name: &str| {
+            let types = answer.get("types").and_then(Value::as_array).into_iter().flatten();
+            types
+                .filter(|one| one.get("type").and_then(Value::as_str) == Some(name))
+                .find_map(|one| one.get("count")?.as_u64())
+                .unwrap_or(0)
+        };
+        Ok(Sample {
+            tool: "exuvia".to_owned(),
+            n,
+            wall_ms: measured.wall_ms,
+            pause_ms: answer.pointer("/target/pause_ms").and_then(Value::as_f64).ok_or_else(|| missing("target.pause_ms"))?,
+            gap_ms,
+            gap_before_ms,
+            peak_bytes: measured.peak_bytes,
+            target_rss_bytes,
+            objects: answer.pointer("/coverage/objects").and_then(Value::as_u64).ok_or_else(|| missing("coverage.objects"))?,
+            counted: Some([counted("__main__.Session"), counted("__main__.Node")]),
+        })
+    }
+
+    fn peer(&self, tool: &str, n: u64) -> Done<Sample> {
+        let script = self.root.join("bench/peers/peer.py");
+        let output =
+            Command::new(&self.peers_python).arg(&script).args([tool, &n.to_string()]).stderr(Stdio::inherit()).output().doing(tool)?;
+        let answer: PeerAnswer = serde_json::from_slice(&output.stdout).doing(tool)?;
+        Ok(Sample {
+            tool: tool.to_owned(),
+            n,
+            wall_ms: answer.wall_ms,
+            // It works in the target's only thread, with the lock held.
+            pause_ms: answer.wall_ms,
+            gap_ms: None,
+            gap_before_ms: None,
+            peak_bytes: answer.extra_peak_bytes,
+            target_rss_bytes: answer.rss_bytes,
+            objects: answer.objects,
+            counted: answer.sessions.zip(answer.nodes).map(|(sessions, nodes)| [sessions, nodes]),
+        })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct PeerAnswer {
+    wall_ms: f64,
+    extra_peak_bytes: u64,
+    rss_bytes: u64,
+    objects: u64,
+    sessions: Option<u64>,
+    nodes: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Measured {
+    wall_ms: f64,
+    peak_bytes: u64,
+    code: Option<i32>,
+}
+
+/// `bench --measure OUTPUT PROGRAM ARGUMENT…`: runs the program with its stdout in a file and prints what it took as JSON.
+pub(crate) fn measure(words: &[String]) -> Done<()> {
+    let [output, program, arguments @ ..] = words else { return Err(Trouble::new("--measure OUTPUT PROGRAM ARGUMENT…")) };
+    let file = std::fs::File::create(output).doing(output)?;
+    let start = Instant::now();
+    let status = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(file).status().doing(program)?;
+    let wall_ms = start.elapsed().as_secs_f64() * 1e3;
+    let children = getrusage(UsageWho::RUSAGE_CHILDREN).doing("getrusage")?;
+    // Linux counts ru_maxrss in KiB (getrusage(2)).
+    let peak_bytes = children.max_rss().unsigned_abs() * 1024;
+    println!("{}", serde_json::json!({"wall_ms": wall_ms, "peak_bytes": peak_bytes, "code": status.code()}));
+    Ok(())
+}
+
+/// A running service heap.
+struct Target {
+    child: Child,
+    longest_gap_ms: Arc<Mutex<f64>>,
+}
+
+impl Target {
+    fn start(python: &Path, script: &Path, n: u64) -> Done<Target> {
+        let mut child = Command::new(python)
+            .arg(script)
+            .args([&n.to_string(), "--hold", "3600"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .doing(python.display())?;
+        let stdout = child.stdout.take().ok_or_else(|| Trouble::new("the target has no stdout"))?;
+        let longest_gap_ms = Arc::new(Mutex::new(0.0));
+        let mut target = Target { child, longest_gap_ms: Arc::clone(&longest_gap_ms) };
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        std::thread::spawn(move || follow(BufReader::new(stdout), &ready, &longest_gap_ms));
+        if is_ready.recv_timeout(Duration::from_secs(READY_SECONDS_MAX)).is_err() {
+            let status = target.child.try_wait().ok().flatten();
+            return Err(Trouble::new(format!("the target is not ready after {READY_SECONDS_MAX} s (its status: {status:?})")));
+        }
+        Ok(target)
+    }
+
+    fn longest_gap_ms(&self) -> f64 {
+        *self.longest_gap_ms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        // Nothing is lost where these fail: it ends by itself within the hour.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn follow(output: impl Read, ready: &std::sync::mpsc::Sender<()>, longest_gap_ms: &Mutex<f64>) {
+    for line in BufReader::new(output).lines() {
+        let Ok(line) = line else { return };
+        if line.starts_with("tracked ") {
+            // Nobody listens any more where the wait was given up.
+            let _ = ready.send(());
+        }
+        if let Some(gap) = line.strip_prefix("longest_gap_ms ").and_then(|gap| gap.parse().ok()) {
+            *longest_gap_ms.lock().unwrap_or_else(PoisonError::into_inner) = gap;
+        }
+    }
+}
+
+fn rss(pid: &str) -> Done<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = std::fs::read_to_string(&path).doing(&path)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or_else(|| Trouble::new("no VmRSS"))?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>().doing("VmRSS")? * 1024)
+}
