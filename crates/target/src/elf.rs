@@ -14,7 +14,7 @@ use std::os::unix::fs::MetadataExt;
 
 use memory::{Addr, Mapping, Memory, Module};
 use object::read::elf::ElfFile64;
-use object::{Endianness, Object, ObjectSection, ObjectSegment, ObjectSymbol, ReadCache, ReadRef, SegmentFlags};
+use object::{Endianness, Object, ObjectSection, ObjectSegment, ReadCache, ReadRef, SegmentFlags};
 
 use crate::error::TargetError;
 use crate::pagemap::PAGE;
@@ -60,6 +60,30 @@ const STATICS: &[&str] = &[
     "slotdefs",
     "slotdefs_initialized",
 ];
+
+/// Symbol tables with their names, the one that survives stripping first.
+const TABLES: [(&str, &str); 2] = [(".dynsym", ".dynstr"), (".symtab", ".strtab")];
+/// `sizeof(Elf64_Sym)`.
+const SYMBOL_BYTES: usize = 24;
+
+/// A defined symbol.
+struct Symbol<'a> {
+    name: &'a [u8],
+    address: u64,
+    local: bool,
+}
+
+impl<'a> Symbol<'a> {
+    /// From an `Elf64_Sym` (elf(5)): name, info, other, section, value, size. `None` for an undefined one.
+    fn read(raw: &'a [u8], names: &'a [u8]) -> Option<Symbol<'a>> {
+        let name = u32::from_le_bytes(raw.get(..4)?.try_into().ok()?);
+        let info = raw.get(4)?;
+        let section = u16::from_le_bytes(raw.get(6..8)?.try_into().ok()?);
+        let address = u64::from_le_bytes(raw.get(8..16)?.try_into().ok()?);
+        let name = names.get(name as usize..)?.split(|b| *b == 0).next()?;
+        (section != 0).then_some(Symbol { name, address, local: info >> 4 == 0 })
+    }
+}
 
 /// All mapped files that define `_PyRuntime`, or why there is none.
 pub(crate) fn pythons(process: &Process) -> Result<Vec<Module>, TargetError> {
@@ -177,10 +201,15 @@ impl<'a, R: ReadRef<'a>> Elf<'a, R> {
 
     /// The address of one defined symbol: `.dynsym` first, then `.symtab`.
     fn defined(&self, name: &str) -> Option<Addr> {
-        let is = |s: &object::read::elf::ElfSymbol64<'a, '_, Endianness, R>| !s.is_undefined() && s.name_bytes() == Ok(name.as_bytes());
-        let dynamic = self.file.dynamic_symbols().take(SYMBOLS_MAX).find(is).map(|s| s.address());
-        let address = dynamic.or_else(|| self.file.symbols().take(SYMBOLS_MAX).find(is).map(|s| s.address()));
-        address.map(|a| self.at(a))
+        TABLES.iter().find_map(|tables| self.table(*tables)?.find(|s| s.name == name.as_bytes()).map(|s| self.at(s.address)))
+    }
+
+    /// The defined symbols of one table. Both sections are read whole: a name at a time through a reader of files is what a look
+    /// at a small process would spend most of its time on.
+    fn table(&self, (symbols, names): (&str, &str)) -> Option<impl Iterator<Item = Symbol<'a>> + use<'a, R>> {
+        let symbols = self.file.section_by_name(symbols)?.data().ok()?;
+        let names = self.file.section_by_name(names)?.data().ok()?;
+        Some(symbols.chunks_exact(SYMBOL_BYTES).take(SYMBOLS_MAX).filter_map(|raw| Symbol::read(raw, names)))
     }
 
     fn section(&self, name: &str) -> Option<Addr> {
@@ -192,22 +221,19 @@ impl<'a, R: ReadRef<'a>> Elf<'a, R> {
     fn symbols(&self) -> HashMap<String, Addr> {
         let mut wanted: HashMap<String, Addr> = HashMap::new();
         let mut ambiguous: HashSet<String> = HashSet::new();
-        for symbol in self.file.dynamic_symbols().take(SYMBOLS_MAX).chain(self.file.symbols().take(SYMBOLS_MAX)) {
-            if symbol.is_undefined() || symbol.address() == 0 {
-                continue;
-            }
-            let Ok(name) = symbol.name() else { continue };
+        for symbol in TABLES.iter().filter_map(|tables| self.table(*tables)).flatten() {
+            let Ok(name) = std::str::from_utf8(symbol.name) else { continue };
             let name = plain_name(name);
-            if !is_wanted(name) {
+            if symbol.address == 0 || !is_wanted(name) {
                 continue;
             }
-            let at = self.at(symbol.address());
+            let at = self.at(symbol.address);
             match wanted.entry(name.to_string()) {
                 Entry::Vacant(slot) => {
                     slot.insert(at);
                 }
                 // Two statics of one name in two C files: neither can be trusted. A global of this name wins.
-                Entry::Occupied(slot) if *slot.get() != at && symbol.is_local() => {
+                Entry::Occupied(slot) if *slot.get() != at && symbol.local => {
                     ambiguous.insert(slot.key().clone());
                 }
                 Entry::Occupied(mut slot) => {
