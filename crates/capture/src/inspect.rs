@@ -255,9 +255,11 @@ fn plain_label(heap: &Heap<'_>, label: cpython::Label) -> Label {
     match label {
         cpython::Label::Type => Label::Type,
         cpython::Label::Field("cell_contents") => Label::Cell,
+        cpython::Label::Field("__base__") => Label::Base(0),
         cpython::Label::Field(name) => Label::Field(name.to_owned()),
         cpython::Label::Attribute(name) => Label::Attribute(heap.name(name).unwrap_or_else(|| "?".to_owned())),
-        cpython::Label::Key => Label::Member,
+        cpython::Label::Key(i) => Label::Key(i),
+        cpython::Label::Member => Label::Member,
         cpython::Label::Value(_) => Label::Field("value".to_owned()),
         cpython::Label::Item(i) => Label::Index(i),
         cpython::Label::Slot(name) => Label::Slot(heap.c_str(name).unwrap_or_else(|_| "?".to_owned())),

@@ -294,7 +294,7 @@ pub(crate) fn close<'s, 'w, 'm>(
 }
 
 /// What interpreters, threads and frames hold, and what the static memory of binaries points at.
-fn tell_roots(shared: &Shared<'_, '_>, main: &mut Worker<'_, '_, '_>) {
+fn tell_roots<'m>(shared: &Shared<'_, 'm>, main: &mut Worker<'_, '_, 'm>) {
     let world = shared.world;
     let heap = &world.heap;
     let image = world.source.image;
@@ -330,6 +330,35 @@ fn tell_roots(shared: &Shared<'_, '_>, main: &mut Worker<'_, '_, '_>) {
         let writable = world.source.mappings.iter().any(|m| m.write && m.start.0 <= range.start && range.start < m.end.0);
         if writable {
             scan(main, Addr(range.start), range.end - range.start);
+        }
+    }
+    for range in &world.source.python.writable {
+        static_objects(world, main, range.start, range.end.0.saturating_sub(range.start.0));
+    }
+}
+
+/// Objects that stand in the interpreter's own data, whether or not something refers to them: small ints, one-character
+/// strings, build-time names and code, static types. Only types that CPython itself makes static are taken, so that no
+/// struct that begins like an object is.
+fn static_objects<'m>(world: &World<'m>, main: &mut Worker<'_, '_, 'm>, start: Addr, bytes: u64) {
+    const MADE_STATIC: &[&str] = &["int", "bool", "str", "bytes", "tuple", "code", "type", "NoneType", "ellipsis", "NotImplementedType"];
+    let Ok(window) = world.source.image.slice(start, bytes as usize) else { return };
+    let mut kinds: rustc_hash::FxHashMap<u64, bool> = rustc_hash::FxHashMap::default();
+    for (i, w) in window.chunks_exact(8).enumerate().skip(1) {
+        let class = u64::from_le_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]]);
+        // A class is static too, and static types lie beside what they are the class of.
+        if class % 8 != 0 || class < start.0 || class >= start.0 + bytes {
+            continue;
+        }
+        let taken = *kinds
+            .entry(class)
+            .or_insert_with(|| world.heap.type_at(Addr(class)).is_some_and(|t| !t.is_heap() && MADE_STATIC.contains(&&*t.name)));
+        if taken {
+            let at = i * 8 - 8;
+            let o = Obj::within(start + at as u64, window, at);
+            if main.plausible(&o).is_some() {
+                main.reach(o.addr);
+            }
         }
     }
 }

@@ -14,8 +14,10 @@ pub enum Label {
     Field(&'static str),
     /// An instance attribute; the address of the name's str object.
     Attribute(Addr),
-    /// A key of a dict or member of a set.
-    Key,
+    /// A key of a dict, by the place of its entry.
+    Key(u64),
+    /// A member of a set.
+    Member,
     /// The value under a key; the address of the key.
     Value(Addr),
     /// Position in a sequence.

@@ -196,9 +196,9 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
         // Keys of a shared table are counted by the table, which the class owns.
         if !key.is_null() && split.is_none() {
             if keys.visible_keys {
-                v.reference(key, Label::Key);
+                v.reference(key, Label::Key(i as u64));
             } else {
-                v.hidden(key, Label::Key);
+                v.hidden(key, Label::Key(i as u64));
             }
         }
         v.reference(value, Label::Value(key));

@@ -49,7 +49,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
                 bytes[at + 7],
             ]))
         };
-        v.reference(field(0), Label::Key);
+        v.reference(field(0), Label::Key(n));
         node = field(16);
         n += 1;
     }

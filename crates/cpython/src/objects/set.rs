@@ -27,7 +27,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
         // Deleted entries hold a dummy and the hash -1, which no object has.
         if !key.is_null() && hash != -1 {
             live += 1;
-            v.reference(key, Label::Key);
+            v.reference(key, Label::Member);
         }
     }
     if live != o.i64(f.used)? {

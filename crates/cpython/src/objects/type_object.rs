@@ -52,7 +52,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, _t: &TypeInfo, v:
         for i in 0..keys.used as usize {
             let key = keys.key(i);
             if !key.is_null() {
-                v.hidden(key, Label::Key);
+                v.hidden(key, Label::Key(i as u64));
             }
         }
     }
