@@ -265,7 +265,8 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         pool.block_at(at - pre - padding).is_some() && pre + t.basic + padding <= pool.block_bytes
     }
 
-    /// The type of what looks like a live object: a valid type, a possible count, a collector's head that can be one.
+    /// The type of what looks like a live object: a valid type, a possible count, a collector's head that can be one, and
+    /// references to objects only.
     pub(crate) fn plausible(&mut self, o: &Obj<'m>) -> Option<Arc<TypeInfo>> {
         let t = self.types.get(o.ty().ok()?)?.clone();
         let heap = &self.shared.world.heap;
@@ -288,7 +289,9 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         if t.is_metatype() && heap.type_at(o.addr).is_none() {
             return None;
         }
-        Some(t)
+        let mut sound = Sound { heap, wrong: false };
+        let decoded = heap.decode(o, &t, &mut sound);
+        (decoded.is_ok() && !sound.wrong).then_some(t)
     }
 
     /// Joins what another worker found.
@@ -362,6 +365,26 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
     /// Keeps the addresses of owned blocks outside the arenas.
     pub(crate) fn keep_owned_outside(&mut self) {
         self.keep_owned_outside = true;
+    }
+}
+
+/// Whether everything that an object refers to is an object.
+struct Sound<'h, 'm> {
+    heap: &'h cpython::Heap<'m>,
+    wrong: bool,
+}
+
+impl Visitor for Sound<'_, '_> {
+    fn reference(&mut self, to: Addr, _: Label) {
+        self.wrong = self.wrong || !self.heap.obj(to).and_then(|o| o.ty()).is_ok_and(|t| self.heap.type_at(t).is_some());
+    }
+    fn hidden(&mut self, to: Addr, label: Label) {
+        self.reference(to, label);
+    }
+    fn scanned(&mut self, _: Addr, _: Label) {}
+    fn owns(&mut self, _: Addr, _: u64) {}
+    fn torn(&mut self, _: Torn) {
+        self.wrong = true;
     }
 }
 

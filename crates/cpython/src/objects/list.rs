@@ -10,7 +10,11 @@ use crate::visit::{Label, Torn, Visitor};
 pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
     let f = &heap.layout.at.list;
     let (size, allocated) = (o.size()?, o.i64(f.allocated)?);
-    // `list.sort` empties the list and sets allocated to -1 while it runs (Objects/listobject.c).
+    // `list.sort` empties the list and sets allocated to -1 while it runs, which `list.__sizeof__` then counts
+    // (Objects/listobject.c).
+    if allocated == -1 && size == 0 {
+        return Ok(t.basic - 8);
+    }
     if size < 0 || size > allocated.max(0) || allocated as u64 > ITEMS_BOUND {
         v.torn(Torn::Size);
         return Ok(t.basic.saturating_add((allocated.max(0) as u64).min(ITEMS_BOUND) * 8));
