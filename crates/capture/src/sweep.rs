@@ -86,7 +86,7 @@ fn object_in(w: &mut Worker<'_, '_, '_>, arena: usize, block: Addr, block_bytes:
         }
         let o = Obj::within(at, window, (at.0 - start.0) as usize);
         let t = w.plausible(&o)?;
-        (w.shared.world.heap.pre_header(&o, &t) == pre && padding + pre + t.basic <= block_bytes).then_some(at)
+        (w.shared.world.heap.pre_header(&o, &t) == pre && padding + pre + w.shared.world.heap.least_bytes(&t) <= block_bytes).then_some(at)
     })
 }
 

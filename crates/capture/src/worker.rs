@@ -262,7 +262,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         let o = Obj::within(at, arenas.window(arena), offset as usize);
         let Some(t) = self.plausible(&o) else { return false };
         let pre = self.shared.world.heap.pre_header(&o, &t);
-        pool.block_at(at - pre - padding).is_some() && pre + t.basic + padding <= pool.block_bytes
+        pool.block_at(at - pre - padding).is_some() && padding + pre + self.shared.world.heap.least_bytes(&t) <= pool.block_bytes
     }
 
     /// The type of what looks like a live object: a valid type, a possible count, a collector's head that can be one, and
@@ -326,7 +326,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
             if !self.shared.statics.contains(at) {
                 // In malloc's memory: a chunk of the right size begins before it.
                 let pre = self.shared.world.heap.pre_header(&o, &t);
-                let request = pre + t.basic;
+                let request = pre + self.shared.world.heap.least_bytes(&t);
                 let header = o.u64(-(pre as i64) - 8).unwrap_or(0);
                 let size = header & !7;
                 if size < request || size > 1 << 46 || at.0 % 16 != 0 || outside.owned.contains(&(at - pre)) {

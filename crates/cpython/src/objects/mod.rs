@@ -113,6 +113,15 @@ impl Heap<'_> {
         t.pre
     }
 
+    /// The least that an instance of a type takes. Compact strs, alone of all objects, are smaller than `tp_basicsize`.
+    pub fn least_bytes(&self, t: &TypeInfo) -> u64 {
+        if t.decoder.kind == Kind::Str {
+            self.layout.at.ascii.size.min(t.basic)
+        } else {
+            t.basic
+        }
+    }
+
     /// Offset of the collector's head from the object.
     pub const GC_HEAD_OFFSET: i64 = -(Fields::GC_HEAD as i64);
 }
