@@ -18,6 +18,8 @@ use crate::trouble::{Doing, Done, Trouble};
 pub(crate) enum Build {
     /// An interpreter that can be run, built with debug information.
     Interpreter(PathBuf),
+    /// A folder of detached debug information (`…/usr/lib/debug`), the release that it belongs to, and whose it is.
+    DebugInfo(PathBuf, String, Option<String>),
     /// A folder of C headers (`…/include/python3.11`), and the label of who patched them (`debian`), if anybody did.
     Headers(PathBuf, Option<String>),
 }
@@ -65,7 +67,7 @@ impl Build {
     /// The build in words, for progress lines.
     pub(crate) fn words(&self) -> String {
         match self {
-            Build::Interpreter(path) | Build::Headers(path, _) => path.display().to_string(),
+            Build::Interpreter(path) | Build::DebugInfo(path, ..) | Build::Headers(path, _) => path.display().to_string(),
         }
     }
 
@@ -73,6 +75,7 @@ impl Build {
     pub(crate) fn table(&self, wanted: &[WantedStruct], scratch: &Path, older: impl Fn(&str) -> Done<Named>) -> Done<Outcome> {
         match self {
             Build::Interpreter(path) => from_interpreter(path, wanted),
+            Build::DebugInfo(dir, release, label) => from_debug_info(dir, release, label.as_deref(), wanted),
             Build::Headers(dir, label) => {
                 let probe = headers::Probe::compile(dir, scratch)?;
                 let structs = agree(wanted, dwarf::search(&probe.object, wanted)?)?;
@@ -84,11 +87,7 @@ impl Build {
                 let mut table = Table { release: probe.release.clone(), build, inherited: None, structs };
                 let (older_name, older) = older(&probe.release)?;
                 table.inherit(&older_name, &older);
-                let name = match label {
-                    Some(label) => format!("{}-{label}", probe.release),
-                    None => probe.release,
-                };
-                Ok(Outcome::Table((name, table)))
+                Ok(Outcome::Table((named(&probe.release, label.as_deref()), table)))
             }
         }
     }
@@ -124,6 +123,40 @@ fn modules(dir: &Path) -> Vec<PathBuf> {
         .collect();
     modules.sort();
     modules
+}
+
+fn named(release: &str, label: Option<&str>) -> String {
+    label.map_or_else(|| release.to_owned(), |label| format!("{release}-{label}"))
+}
+
+/// Folders below a folder of debug information that are looked into: `.build-id/ab/` is the second level.
+const FOLDERS_DEEP: usize = 8;
+
+fn from_debug_info(dir: &Path, release: &str, label: Option<&str>, wanted: &[WantedStruct]) -> Done<Outcome> {
+    let mut seen = Vec::new();
+    let mut folders = vec![(dir.to_owned(), 0)];
+    let mut files = Vec::new();
+    while let Some((folder, depth)) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).doing(folder.display())? {
+            let path = entry.doing(folder.display())?.path();
+            if path.is_dir() && depth < FOLDERS_DEEP {
+                folders.push((path, depth + 1));
+            } else if path.extension().is_some_and(|end| end == "debug") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    for file in files {
+        seen.extend(dwarf::search(&file, wanted)?);
+    }
+    if seen.is_empty() {
+        return Ok(Outcome::Unfit("no debug information in it".to_owned()));
+    }
+    let by = label.map(|label| format!("{label}'s ")).unwrap_or_default();
+    let build = format!("CPython {release}, x86-64 Linux, from {by}detached DWARF of the interpreter and its modules (release build, GIL)");
+    let structs = agree(wanted, seen).doing(dir.display())?;
+    Ok(Outcome::Table((named(release, label), Table { release: release.to_owned(), build, inherited: None, structs })))
 }
 
 fn from_interpreter(path: &Path, wanted: &[WantedStruct]) -> Done<Outcome> {

@@ -1,6 +1,6 @@
-//! Debian's Python headers, of releases other than the machine's own.
+//! Debian's debug information of its Pythons, of releases other than the machine's own.
 //!
-//! Holds: a private apt (its own sources, lists and cache below `target/`), asked for one `-dev` package a series.
+//! Holds: a private apt (its own sources, lists and cache below `target/`), asked for one `-dbg` package a release.
 //! Never: installs anything, changes the machine's apt, or knows a mirror: that is taken from the machine's own settings.
 //! Sources: apt-get(8), apt.conf(5), sources.list(5).
 
@@ -12,12 +12,24 @@ use crate::trouble::{Doing, Done, Trouble};
 /// Debian releases and the Python series that each brought.
 const SERIES: &[(&str, &str)] = &[("bullseye", "3.9"), ("bookworm", "3.11"), ("trixie", "3.13"), ("sid", "3.13")];
 
-/// Folders of headers that an earlier [`fetch`] left below `root`.
-pub(crate) fn fetched(root: &Path) -> Vec<PathBuf> {
-    SERIES.iter().map(|(suite, series)| root.join(suite).join(format!("usr/include/python{series}"))).filter(|dir| dir.is_dir()).collect()
+/// Folders of debug information that an earlier [`fetch`] left below `root`, and the release of each.
+pub(crate) fn fetched(root: &Path) -> Vec<(PathBuf, String)> {
+    let release = |suite: &str| {
+        // python3.13-dbg_3.13.5-2+deb13u5_amd64.deb
+        let entries = std::fs::read_dir(root.join(format!("{suite}-deb"))).ok()?;
+        let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        names.sort();
+        names.last()?.split('_').nth(1)?.split('-').next().map(str::to_owned)
+    };
+    SERIES
+        .iter()
+        .map(|(suite, _)| (root.join(suite).join("usr/lib/debug"), release(suite)))
+        .filter(|(dir, _)| dir.is_dir())
+        .filter_map(|(dir, release)| release.map(|release| (dir, release)))
+        .collect()
 }
 
-/// Downloads and unpacks the headers of every release that the machine's mirror has, below `root`.
+/// Downloads and unpacks the debug information of every release that the machine's mirror has, below `root`.
 pub(crate) fn fetch(root: &Path) -> Done<()> {
     let mirror = mirror()?;
     for part in ["lists/partial", "cache/archives/partial"] {
@@ -27,12 +39,18 @@ pub(crate) fn fetch(root: &Path) -> Done<()> {
         let sources = root.join(format!("{suite}.list"));
         let keys = "/usr/share/keyrings/debian-archive-keyring.gpg";
         std::fs::write(&sources, format!("deb [signed-by={keys}] {mirror} {suite} main\n")).doing(sources.display())?;
-        let packages = ["libpython", "-dev"].join(series);
+        let package = ["python", "-dbg"].join(series);
         let downloads = root.join(format!("{suite}-deb"));
+        // Only the newest counts; what an earlier fetch left would be an older one.
+        for old in [&downloads, &root.join(suite)] {
+            if old.exists() {
+                std::fs::remove_dir_all(old).doing(old.display())?;
+            }
+        }
         std::fs::create_dir_all(&downloads).doing(downloads.display())?;
         let apt = |arguments: &[&str]| run(private_apt(root, &sources).args(arguments).current_dir(&downloads));
-        if let Err(trouble) = apt(&["update", "-qq"]).and_then(|()| apt(&["download", "-qq", &packages])) {
-            eprintln!("  {suite}: {packages} cannot be had: {trouble}");
+        if let Err(trouble) = apt(&["update", "-qq"]).and_then(|()| apt(&["download", "-qq", &package])) {
+            eprintln!("  {suite}: {package} cannot be had: {trouble}");
             continue;
         }
         for entry in std::fs::read_dir(&downloads).doing(downloads.display())? {

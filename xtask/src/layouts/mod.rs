@@ -23,9 +23,11 @@ use crate::trouble::{Doing, Done, Trouble};
 /// What `cargo xtask layouts --help` says.
 pub(crate) const HELP: &str = "\
 cargo xtask layouts                       make every table that this machine can make again
-  --fetch                                 get Debian's headers of other releases first (apt, below target/)
+  --fetch                                 get Debian's debug information of its releases first (apt, below target/)
   --check                                 write nothing; fail where a table would change
   --interpreter PATH                      only from this interpreter (built with debug information)
+  --debug-info DIR --release 3.13.5 [--label debian]
+                                          only from a folder of detached debug information
   --headers DIR [--label WHO] [--inherit 3.11.7]
                                           only from these C headers; what is private to .c files is taken over
   --show STRUCT [--interpreter PATH]      all members of a struct, as each interpreter's build has it
@@ -41,6 +43,8 @@ struct Arguments {
     fetch: bool,
     check: bool,
     interpreters: Vec<PathBuf>,
+    debug_info: Option<PathBuf>,
+    release: Option<String>,
     headers: Option<PathBuf>,
     label: Option<String>,
     inherit: Option<String>,
@@ -59,6 +63,8 @@ impl Arguments {
                 "--fetch" => read.fetch = true,
                 "--check" => read.check = true,
                 "--interpreter" => read.interpreters.push(value()?.into()),
+                "--debug-info" => read.debug_info = Some(value()?.into()),
+                "--release" => read.release = Some(value()?),
                 "--headers" => read.headers = Some(value()?.into()),
                 "--label" => read.label = Some(value()?),
                 "--inherit" => read.inherit = Some(value()?),
@@ -120,11 +126,16 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
 /// The builds that were asked for, or all that the machine has: interpreters first, since headers inherit from them.
 fn chosen(arguments: &Arguments, scratch: &Path) -> Vec<Build> {
     let mut builds: Vec<Build> = arguments.interpreters.iter().cloned().map(Build::Interpreter).collect();
+    if let (Some(dir), Some(release)) = (&arguments.debug_info, &arguments.release) {
+        builds.push(Build::DebugInfo(dir.clone(), release.clone(), arguments.label.clone()));
+    }
     if let Some(dir) = &arguments.headers {
         builds.push(Build::Headers(dir.clone(), arguments.label.clone()));
     }
     if builds.is_empty() {
         builds = pyenv().into_iter().map(|(_, path)| Build::Interpreter(path)).collect();
+        let fetched = debian::fetched(&scratch.join("debian"));
+        builds.extend(fetched.into_iter().map(|(dir, release)| Build::DebugInfo(dir, release, Some("debian".to_owned()))));
         let distributor = distributor();
         for minor in 8..32 {
             let dir = PathBuf::from(format!("/usr/include/python3.{minor}"));
@@ -132,7 +143,6 @@ fn chosen(arguments: &Arguments, scratch: &Path) -> Vec<Build> {
                 builds.push(Build::Headers(dir, distributor.clone()));
             }
         }
-        builds.extend(debian::fetched(&scratch.join("debian")).into_iter().map(|dir| Build::Headers(dir, Some("debian".to_owned()))));
     }
     builds
 }
@@ -174,7 +184,13 @@ fn load_all(tables: &Path) -> Done<BTreeMap<String, Table>> {
 
 fn write(tables: &Path, made: &BTreeMap<String, Table>, wanted: &[wanted::WantedStruct]) -> Done<()> {
     std::fs::create_dir_all(tables).doing(tables.display())?;
+    let kept = load_all(tables)?;
     for (name, table) in made {
+        // Private structs change within a minor too (3.13.5's Pickler grew by a field), so what was inherited never replaces what was seen.
+        if table.inherited.is_some() && kept.get(name).is_some_and(|held| held.inherited.is_none()) {
+            println!("{name}: kept, it is from debug information and this machine has only headers");
+            continue;
+        }
         let path = tables.join(format!("{name}.txt"));
         std::fs::write(&path, table.text()).doing(path.display())?;
         println!(
@@ -207,6 +223,13 @@ fn check(tables: &Path, made: &BTreeMap<String, Table>) -> Done<()> {
         match kept.get(name) {
             None => println!("{name}: not checked in, made here without trouble"),
             Some(held) if held == table => println!("{name}: as checked in"),
+            Some(held) if held.inherited.is_none() && table.inherited.is_some() => {
+                let (held, table) = (held.without(table), table.without(table));
+                match changes::diff(&held, &table) {
+                    changes if changes.is_empty() => println!("{name}: as checked in, {} structs that headers tell", table.structs.len()),
+                    changes => stale.push(format!("{name}\n  {}", changes.join("\n  "))),
+                }
+            }
             Some(held) => stale.push(format!("{name}\n  {}", changes::diff(held, table).join("\n  "))),
         }
     }

@@ -132,6 +132,15 @@ impl Table {
         Ok(table)
     }
 
+    /// Only the structs that `other` did not inherit.
+    pub(crate) fn without(&self, other: &Table) -> Table {
+        let mut table = self.clone();
+        if let Some((_, inherited)) = &other.inherited {
+            table.structs.retain(|name, _| !inherited.contains(name));
+        }
+        table
+    }
+
     /// Takes over from `older` what this build's headers do not say.
     pub(crate) fn inherit(&mut self, name: &str, older: &Table) {
         let missing: BTreeSet<String> = older.structs.keys().filter(|name| !self.structs.contains_key(*name)).cloned().collect();
@@ -167,6 +176,14 @@ mod tests {
         table.inherit("3.12.0", &older);
         assert_eq!(table.inherited.as_ref().unwrap().1.len(), 40);
         assert_eq!(Table::parse(&table.text()).unwrap(), table);
+    }
+
+    #[test]
+    fn what_another_inherited_can_be_left_out() {
+        let table = Table::parse("release 3.12.1\na 16 x=8\nb 24 x=0\n").unwrap();
+        let other = Table { inherited: Some(("3.12.0".into(), BTreeSet::from(["b".to_owned()]))), ..table.clone() };
+        assert_eq!(table.without(&other).structs.keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(table.without(&table), table);
     }
 
     #[test]
