@@ -179,7 +179,7 @@ fn collector_lists(shared: &Shared<'_, '_>, main: &mut Worker<'_, '_, '_>) -> Ve
     let world = shared.world;
     let lists: Vec<(usize, Addr)> =
         world.interpreters.iter().filter_map(|&i| world.collector_lists(i)).flat_map(|lists| lists.into_iter().enumerate()).collect();
-    let bound: u64 = world.source.image.segments().iter().map(|s| s.bytes.len() as u64 / 32).sum();
+    let bound = world.heap.most(32);
     let walked: Vec<(Vec<Addr>, u64)> = lists.par_iter().map(|&(number, head)| walk_list(shared, number, head, bound)).collect();
     let mut outside = Vec::new();
     for (mut addrs, broken) in walked {
@@ -200,11 +200,14 @@ fn walk_list(shared: &Shared<'_, '_>, number: usize, head: Addr, bound: u64) -> 
             return (outside, 0);
         }
         let object = Addr(at) + 16;
+        if object.0 % 8 != 0 {
+            return (outside, 1);
+        }
         // One window serves both words of the head.
         let words = match arenas.of(Addr(at)) {
             Some(arena) => {
                 let offset = object.0 - arenas.all[arena].start.0;
-                if !shared.reached.set(arena, offset) {
+                if object.0 % 16 != 0 || !shared.reached.set(arena, offset) {
                     return (outside, 1);
                 }
                 shared.dirty.mark(arena);

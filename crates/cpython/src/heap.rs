@@ -135,6 +135,12 @@ impl<'m> Heap<'m> {
         Ok(Obj { addr, window: s.bytes, at: (addr.0 - s.start.0) as usize })
     }
 
+    /// The most things of `bytes` each that the copied memory can hold: the bound of walks along links, which a damaged or
+    /// hostile target may have closed into a loop.
+    pub fn most(&self, bytes: u64) -> u64 {
+        self.image.total_bytes() / bytes.max(1)
+    }
+
     /// What the type object at `addr` says; `None` where no valid type stands there. Each address is judged once.
     pub fn type_at(&self, addr: Addr) -> Option<Arc<TypeInfo>> {
         if let Ok(types) = self.types.read() {

@@ -10,11 +10,11 @@ use crate::layout::rules::FrameForm;
 use crate::objects::frame;
 use crate::visit::Visitor;
 
-/// Most interpreters, threads and frames of one thread that are walked: far above any real process's.
+/// Most interpreters and threads that are walked: far above any real process's.
 const INTERPRETERS_BOUND: usize = 10_000;
 const THREADS_BOUND: usize = 1_000_000;
-/// Deeper than any recursion limit that leaves the C stack whole; 3.12+ allows Python frames by the million.
-const FRAMES_BOUND: usize = 100_000_000;
+/// A frame takes more than this: bounds the walk by the memory there is. 3.12+ allows Python frames by the million.
+const FRAME_BYTES: u64 = 64;
 
 /// A thread state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,8 @@ pub fn frames(heap: &Heap<'_>, thread: Thread) -> Result<Vec<Addr>, Fault> {
         },
     };
     let mut all = Vec::new();
-    while !at.is_null() && all.len() < FRAMES_BOUND {
+    let most = heap.most(FRAME_BYTES) as usize;
+    while !at.is_null() && all.len() < most {
         all.push(at);
         at = heap.image.addr(at + back)?;
     }

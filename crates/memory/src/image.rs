@@ -83,6 +83,11 @@ impl<'m> Image<'m> {
         &self.segments
     }
 
+    /// All bytes of all segments.
+    pub fn total_bytes(&self) -> u64 {
+        self.segments.iter().map(|s| s.bytes.len() as u64).sum()
+    }
+
     /// The segment that holds `at`.
     #[inline]
     pub fn segment(&self, at: Addr) -> Option<&Segment<'m>> {

@@ -21,7 +21,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
     };
     let used = o.u64(heap.layout.at.dict.ma_used as i64)?;
     let (array, slots) = (o.addr(nodes)?, o.u64(slots as i64)?);
-    if slots >= 1 << 40 || used >= 1 << 40 {
+    if slots > heap.most(8) || used > heap.most(NODE_BYTES) {
         v.torn(Torn::Size);
         return Ok(own);
     }
