@@ -9,6 +9,7 @@ mod debian;
 mod dwarf;
 mod headers;
 mod table;
+mod usage;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ cargo xtask layouts                       make every table that this machine can
                                           only from these C headers; what is private to .c files is taken over
   --show STRUCT [--interpreter PATH]      all members of a struct, as each interpreter's build has it
   --diff OLD NEW                          what changed between two tables
+  --unused                                what fields.txt asks for and no source in crates/ names
   --compare DIR                           against JSON layouts from elsewhere, field by field";
 
 const FIELDS: &str = "crates/cpython/src/layout/fields.txt";
@@ -42,6 +44,7 @@ const SCRATCH: &str = "target/layouts";
 struct Arguments {
     fetch: bool,
     check: bool,
+    unused: bool,
     interpreters: Vec<PathBuf>,
     debug_info: Option<PathBuf>,
     release: Option<String>,
@@ -62,6 +65,7 @@ impl Arguments {
             match word.as_str() {
                 "--fetch" => read.fetch = true,
                 "--check" => read.check = true,
+                "--unused" => read.unused = true,
                 "--interpreter" => read.interpreters.push(value()?.into()),
                 "--debug-info" => read.debug_info = Some(value()?.into()),
                 "--release" => read.release = Some(value()?),
@@ -100,6 +104,13 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
     }
     let path = root.join(FIELDS);
     let wanted = wanted::parse(&std::fs::read_to_string(&path).doing(path.display())?)?;
+    if arguments.unused {
+        let words = usage::words(&root.join("crates"))?;
+        for line in usage::unused(&wanted, &words) {
+            println!("{line}");
+        }
+        return Ok(());
+    }
     let mut made: BTreeMap<String, Table> = BTreeMap::new();
     for build in chosen(&arguments, &scratch) {
         eprintln!("  reading {}", build.words());
