@@ -29,7 +29,7 @@ macro_rules! fields {
 
 fields! {
     /// `PyTypeObject`.
-    ty: TypeFields = "PyTypeObject" { tp_name, tp_basicsize, tp_itemsize, tp_dealloc, tp_flags, tp_traverse, tp_weaklistoffset, tp_members, tp_base, tp_dict, tp_dictoffset, tp_bases, tp_mro, tp_cache, tp_subclasses }
+    ty: TypeFields = "PyTypeObject" { tp_name, tp_basicsize, tp_itemsize, tp_dealloc, tp_flags, tp_traverse, tp_weaklistoffset, tp_members, tp_base, tp_dict, tp_dictoffset, tp_bases, tp_mro, tp_cache, tp_subclasses; tp_doc }
     /// `PyHeapTypeObject`.
     heap_type: HeapTypeFields = "PyHeapTypeObject" { ht_name, ht_slots, ht_qualname, ht_cached_keys; ht_module, _ht_tpname }
     /// `PyMemberDef`.

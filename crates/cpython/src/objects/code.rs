@@ -38,6 +38,13 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
     // 3.11 only: the cached `co_code`. 3.12+ keeps it with others in a block, `_PyCoCached`.
     tell(f._co_code, "co_code")?;
     // ≤3.10: one frame is parked per code object for its next call; it is freed memory that is kept, not an object.
+    if let Some(parked) = f.co_zombieframe {
+        let frame = o.addr(parked)?;
+        if !frame.is_null() {
+            let slots = heap.image.u64(frame + Fields::OB_SIZE)?.min(1 << 20);
+            v.owns(frame - Fields::GC_HEAD, Fields::GC_HEAD + heap.layout.at.frame.size + slots * 8);
+        }
+    }
     if let Some(cached) = f._co_cached {
         cached_parts(heap, o.addr(cached)?, v)?;
     }

@@ -43,6 +43,16 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, _t: &TypeInfo, v:
     tell(false, o.addr(f.heap_type.ht_name)?, "__name__");
     tell(false, o.addr(f.heap_type.ht_qualname)?, "__qualname__");
     tell(false, o.addr(f.heap_type.ht_slots)?, "__slots__");
+    // Copies of its name and docstring that the type frees with itself (type_new_set_doc, PyType_FromMetaclass). Those that
+    // still stand in a binary were never allocated, which the footprint knows.
+    for at in [f.ty.tp_doc, f.heap_type._ht_tpname].into_iter().flatten() {
+        let text = o.addr(at)?;
+        if !text.is_null() {
+            if let Some(bytes) = c_string_bytes(heap, text) {
+                v.owns(text, bytes);
+            }
+        }
+    }
     let mut own = f.heap_type.size;
     let cached = o.addr(f.heap_type.ht_cached_keys)?;
     if !cached.is_null() {
@@ -57,4 +67,14 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, _t: &TypeInfo, v:
         }
     }
     Ok(own)
+}
+
+/// Longest docstring that is measured; a longer one is left out of the footprint.
+const DOC_BOUND: usize = 1 << 20;
+
+/// Bytes of a C string with its end.
+fn c_string_bytes(heap: &Heap<'_>, at: Addr) -> Option<u64> {
+    let segment = heap.image.segment(at)?;
+    let rest = segment.bytes.get((at.0 - segment.start.0) as usize..)?;
+    rest.iter().take(DOC_BOUND).position(|b| *b == 0).map(|n| n as u64 + 1)
 }
