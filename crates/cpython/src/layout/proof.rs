@@ -132,14 +132,15 @@ pub fn prove(image: &Image<'_>, identity: &Identity, python: &Module, tables: &[
             Err(Failure::Check(why)) => tried.push((table.name.clone(), why)),
         }
     }
-    // The release's own table, where it passes, is the best witness; of others, all must agree.
-    if let Some(i) = passed.iter().position(|p| p.layout.proof == Proof::ExactRelease) {
-        return Ok(passed.swap_remove(i));
-    }
+    // The release's own table, where it passes, is the best witness; of others the nearest release, and all must agree.
+    passed.sort_by_key(|p| (p.layout.proof != Proof::ExactRelease, p.layout.table.release.micro.abs_diff(p.layout.release.micro)));
     let Some(first) = passed.first() else {
         return Err(state.unwrap_or(LayoutError::Unproved { release: identity.shown(), tried }));
     };
-    if let Some(other) = passed.iter().find(|p| !agree(&p.layout.table, &first.layout.table)) {
+    if first.layout.proof == Proof::ExactRelease {
+        return Ok(passed.swap_remove(0));
+    }
+    if let Some(other) = passed.iter().find(|p| !agree(&p.layout, &first.layout)) {
         return Err(LayoutError::Ambiguous {
             release: identity.shown(),
             first: first.layout.table.name.clone(),
@@ -149,8 +150,37 @@ pub fn prove(image: &Image<'_>, identity: &Identity, python: &Module, tables: &[
     Ok(passed.swap_remove(0))
 }
 
-fn agree(a: &Table, b: &Table) -> bool {
-    a.same_layout(b)
+/// Whether two layouts that both passed lead to the same objects. Compared is what the proof vouches for: runtime, interpreter,
+/// threads, frames, collector, allocator and the types of the interpreter itself. The structs of extension modules need not
+/// agree: each is used only where the type's own `tp_basicsize` is its size. Nor do the ends of the large structs, which are
+/// only scanned, and the place of the generations, which the proof itself found.
+fn agree(a: &Layout, b: &Layout) -> bool {
+    const CORE: &[(&str, &str)] = &[
+        ("pyruntimestate", "_finalizing"),
+        ("pyruntimestate", "interpreters.head"),
+        ("pyruntimestate", "interpreters.main"),
+        ("pyruntimestate", "gc"),
+        ("_is", "imports.modules"),
+        ("_is", "threads.head"),
+        ("_is", "obmalloc"),
+        ("_is", "types.builtins"),
+        ("_is", "types.builtins.initialized"),
+        ("_is", "types.for_extensions.initialized"),
+        ("_obmalloc_state", "mgmt.arenas"),
+        ("_obmalloc_state", "mgmt.maxarenas"),
+        ("_PyCFrame", "current_frame"),
+    ];
+    let fields = |l: &Layout| {
+        let mut at = l.at;
+        at.thread.size = 0;
+        at.interpreter.size = 0;
+        at.gc.generations = 0;
+        at
+    };
+    fields(a) == fields(b)
+        && a.iframe == b.iframe
+        && a.generations == b.generations
+        && CORE.iter().all(|(name, field)| a.table.offset(name, field) == b.table.offset(name, field))
 }
 
 enum Failure {

@@ -116,11 +116,6 @@ impl Table {
         self.size(name).ok_or_else(|| LayoutError::MissingField { table: self.name.clone(), name, field: "(size)" })
     }
 
-    /// Whether both tables hold the same offsets: two releases that agree are one candidate.
-    pub fn same_layout(&self, other: &Table) -> bool {
-        self.structs == other.structs
-    }
-
     /// A table whose every offset from `from` on is `by` larger: for tests that must see a wrong table refused.
     pub fn shifted(&self, structure: &str, from: u64, by: u64) -> Table {
         let mut t = self.clone();
