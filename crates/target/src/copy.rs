@@ -351,6 +351,10 @@ fn between(runs: &[(u64, u64)], start: u64, end: u64) -> Vec<(u64, u64)> {
 }
 
 fn proc_error(pid: i32, e: std::io::Error) -> TargetError {
+    if e.kind() == std::io::ErrorKind::UnexpectedEof {
+        // A pagemap ends early when the memory is gone while the process is still ending.
+        return TargetError::GoneMeanwhile { pid };
+    }
     match TargetError::from_proc(pid, "copying its memory", e) {
         TargetError::Gone { pid } => TargetError::GoneMeanwhile { pid },
         other => other,

@@ -114,18 +114,19 @@ pub(crate) fn pythons(process: &Process) -> Result<Vec<Module>, TargetError> {
     }
 }
 
-/// The address of an exported or static symbol in the executable or any library; the first that defines it.
-pub(crate) fn find_symbol(process: &Process, name: &str) -> Result<Option<Addr>, TargetError> {
+/// The addresses of those of `names` that a mapped file defines: of the first file that defines any.
+pub(crate) fn find_symbols(process: &Process, names: &[&str]) -> Result<Vec<Addr>, TargetError> {
     let mappings = process.mappings()?;
     for mapping in mapped_files(process, &mappings) {
         let Ok(file) = open_mapped(process, mapping) else { continue };
         let cache = ReadCache::new(file);
         let Some(elf) = Elf::parse(&cache, mapping.start) else { continue };
-        if let Some(at) = elf.defined(name) {
-            return Ok(Some(at));
+        let found: Vec<Addr> = names.iter().filter_map(|name| elf.defined(name)).collect();
+        if !found.is_empty() {
+            return Ok(found);
         }
     }
-    Ok(None)
+    Ok(Vec::new())
 }
 
 /// The first mapping of each mapped ELF file, in the order of addresses, each file once.
@@ -310,7 +311,7 @@ mod tests {
     #[test]
     fn a_symbol_of_our_own_is_where_we_are() {
         let me = crate::open(std::process::id() as i32).unwrap();
-        let main = find_symbol(&me, "main").unwrap().unwrap();
+        let main = find_symbols(&me, &["no_such_symbol", "main"]).unwrap().remove(0);
         let exe = me.exe();
         let inside = me.mappings().unwrap().into_iter().find(|m| m.start <= main && main < m.end).unwrap();
         assert_eq!((inside.path, inside.exec), (exe, true));

@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn a_page_of_ours_is_touched_once_written() {
         let block = vec![1u8; 1 << 20];
-        let start = (block.as_ptr() as u64 + PAGE - 1) / PAGE * PAGE;
+        let start = (block.as_ptr() as u64).next_multiple_of(PAGE);
         let mut runs = vec![];
         Pagemap::open(std::process::id() as i32).unwrap().runs(start, start + 16 * PAGE, Want::Touched, &mut runs).unwrap();
         assert_eq!(runs, [(start, start + 16 * PAGE)]);

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use crate::error::TargetError;
 use crate::maps::parse_maps;
 use crate::rights::Missing;
-use crate::status::{name_of, Status};
+use crate::status::{name_of, tracing_process, Status};
 
 /// Opens a process for reading: it exists, is no zombie and no thread of the kernel, is a 64-bit x86-64 program,
 /// may be read by us, and nobody else traces it.
@@ -133,7 +133,10 @@ impl Process {
         let status = Status::read(pid).map_err(|e| TargetError::from_proc(pid, "reading /proc/PID/status", e))?;
         match status.tracer {
             0 => Ok(()),
-            tracer => Err(TargetError::AlreadyTraced { pid, tracer, tracer_name: name_of(tracer) }),
+            tracer => {
+                let tracer = tracing_process(tracer);
+                Err(TargetError::AlreadyTraced { pid, tracer, tracer_name: name_of(tracer) })
+            }
         }
     }
 

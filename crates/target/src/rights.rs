@@ -92,11 +92,10 @@ impl Missing {
             Missing::Yama { scope: 3.. } => {
                 "no process may be traced until a reboot with kernel.yama.ptrace_scope below 3; read a core file".to_string()
             }
-            Missing::Capability | Missing::Unknown => container().unwrap_or_else(|| sudo(pid)),
-            _ => match container() {
-                Some(line) => line,
-                None => sudo(pid),
-            },
+            // Being root may be all that is missing, in a container too.
+            Missing::OtherUser { .. } | Missing::Undumpable => sudo(pid),
+            // A container's root has no CAP_SYS_PTRACE by default.
+            Missing::Yama { .. } | Missing::Capability | Missing::Unknown => container().unwrap_or_else(|| sudo(pid)),
         }
     }
 }

@@ -75,6 +75,11 @@ pub(crate) fn name_of(pid: i32) -> String {
     }
 }
 
+/// The process that traces, from what `TracerPid` says: that is the number of the tracing thread.
+pub(crate) fn tracing_process(tracer: i32) -> i32 {
+    Status::read(tracer).map_or(tracer, |s| s.tgid)
+}
+
 /// The threads of a process, by id.
 pub(crate) fn threads_of(pid: i32) -> io::Result<Vec<i32>> {
     let mut tids = Vec::new();

@@ -10,7 +10,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::error::{Refusal, SystemCall};
-use crate::status::{threads_of, Status};
+use crate::status::{threads_of, tracing_process, Status};
 use crate::sys::ptrace::{self, Wait};
 
 /// After this long a thread in uninterruptible sleep (`D`: a slow disk, a vfork) counts as stopped.
@@ -37,20 +37,35 @@ pub(crate) struct Tracees {
     threads: BTreeMap<i32, Thread>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Thread {
     pub(crate) state: State,
-    /// Address at which its debug register breaks.
-    pub(crate) breakpoint: Option<u64>,
+    /// Addresses at which its debug registers break.
+    pub(crate) breakpoints: Vec<u64>,
     /// To be let go as soon as it stands.
     leaving: bool,
+}
+
+impl Thread {
+    /// Whether this thread, which stands, is about to execute an instruction that we wait for.
+    pub(crate) fn is_at_breakpoint(&self, tid: i32) -> bool {
+        !self.breakpoints.is_empty() && ptrace::instruction(tid).is_ok_and(|at| self.breakpoints.contains(&at))
+    }
+
+    /// Clears the debug registers of this thread, which stands.
+    pub(crate) fn clear_breakpoints(&mut self, tid: i32) {
+        if !std::mem::take(&mut self.breakpoints).is_empty() {
+            // Fails only when the thread is dead.
+            let _ = ptrace::set_breakpoints(tid, &[]);
+        }
+    }
 }
 
 impl Tracees {
     /// Attaches to one thread without stopping it.
     pub(crate) fn adopt(&mut self, tid: i32, options: i32) -> io::Result<()> {
         ptrace::seize(tid, options)?;
-        self.threads.insert(tid, Thread { state: State::Running, breakpoint: None, leaving: false });
+        self.threads.insert(tid, Thread { state: State::Running, breakpoints: Vec::new(), leaving: false });
         Ok(())
     }
 
@@ -65,8 +80,8 @@ impl Tracees {
     }
 
     /// Whether a debug register is still set anywhere.
-    pub(crate) fn has_breakpoint(&self) -> bool {
-        self.threads.values().any(|t| t.breakpoint.is_some())
+    pub(crate) fn have_breakpoints(&self) -> bool {
+        self.threads.values().any(|t| !t.breakpoints.is_empty())
     }
 
     /// Stops every thread of `pid`. `pause` waits a little, until something may have happened to a thread.
@@ -158,7 +173,7 @@ impl Tracees {
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         let signal = match wait {
             // Our own breakpoint is nobody's signal.
-            Wait::Signal(libc::SIGTRAP) if thread.breakpoint.is_some() && ptrace::instruction(tid).ok() == thread.breakpoint => 0,
+            Wait::Signal(libc::SIGTRAP) if thread.is_at_breakpoint(tid) => 0,
             Wait::Signal(signal) => signal,
             // PTRACE_EVENT_STOP of a stop by job control: detaching reinstates it, no signal is due.
             Wait::Trap(_) | Wait::Event(_) | Wait::Ended => 0,
@@ -181,10 +196,7 @@ impl Tracees {
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         match thread.state {
             State::Standing { signal } => {
-                if thread.breakpoint.take().is_some() {
-                    // Fails only when the thread is dead.
-                    let _ = ptrace::set_breakpoint(tid, None);
-                }
+                thread.clear_breakpoints(tid);
                 // As above: a dead thread needs no release, and its end is still to be waited for.
                 if ptrace::detach(tid, signal).is_ok() {
                     self.forget(tid);
@@ -215,7 +227,7 @@ fn is_ending(tid: i32, error: &io::Error) -> bool {
 fn why_not(pid: i32, tid: i32, error: &io::Error) -> Refusal {
     match error.raw_os_error() {
         Some(libc::EPERM) => match Status::read(tid) {
-            Ok(status) if status.tracer != 0 => Refusal::AlreadyTraced { tracer: status.tracer },
+            Ok(status) if status.tracer != 0 => Refusal::AlreadyTraced { tracer: tracing_process(status.tracer) },
             Ok(_) => Refusal::NotPermitted,
             Err(_) if tid == pid => Refusal::Gone,
             Err(_) => Refusal::NotPermitted,

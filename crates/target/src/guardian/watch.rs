@@ -18,8 +18,10 @@ use crate::error::{Refusal, SystemCall};
 use crate::process::Process;
 use crate::sys::ptrace::{self, Wait};
 
-/// The function before which a heap is still whole. Exported by every CPython since 3.6, stripped or not.
-const FINALIZE: &str = "Py_FinalizeEx";
+/// The functions before which a heap is still whole, exported by every CPython, stripped or not. `Py_RunMain` calls the
+/// first at a normal end; `sys.exit` calls `Py_Exit`, which since 3.13 no longer goes through the first but calls an
+/// internal function that both share (Python/pylifecycle.c, `_Py_Finalize`).
+const FINALIZE: [&str; 2] = ["Py_FinalizeEx", "Py_Exit"];
 
 /// Serves one command until its end of the socket closes.
 pub(crate) fn serve(socket: UnixStream) -> io::Result<()> {
@@ -47,6 +49,8 @@ struct Watch {
 
 struct Launched {
     pid: i32,
+    /// It has executed its program. Before that it is a fork of the command, and its exit means that the exec failed.
+    begun: bool,
     watching: Watching,
 }
 
@@ -57,7 +61,7 @@ enum Watching {
     Nothing,
     /// The executable's entry point: the loader has mapped all libraries then.
     Entry,
-    /// [`FINALIZE`].
+    /// One of [`FINALIZE`].
     Finalize,
 }
 
@@ -132,7 +136,7 @@ impl Watch {
             },
             Request::Adopt { pid } => match self.tracees.adopt(pid, libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_TRACEEXIT) {
                 Ok(()) => {
-                    self.launched = Some(Launched { pid, watching: Watching::Nothing });
+                    self.launched = Some(Launched { pid, begun: false, watching: Watching::Nothing });
                     Report::Adopted
                 }
                 Err(e) => Report::Refused(Refusal::System { call: SystemCall::Seize, errno: e.raw_os_error().unwrap_or_default() }),
@@ -168,7 +172,7 @@ impl Watch {
     /// the others are let go by our end.
     fn give_up(&mut self) -> io::Result<()> {
         self.let_go();
-        while self.tracees.has_breakpoint() {
+        while self.tracees.have_breakpoints() {
             self.wait(Some(Duration::from_millis(100)), false);
             self.news();
         }
@@ -202,30 +206,33 @@ impl Watch {
 
     /// A stop of a launched program's first thread while it runs towards its moment.
     fn step(&mut self, tid: i32, wait: Wait) {
-        let at_breakpoint = |watch: &mut Watch| {
-            let breakpoint = watch.tracees.get(tid).and_then(|t| t.breakpoint);
-            breakpoint.is_some() && ptrace::instruction(tid).ok() == breakpoint
-        };
+        let at_breakpoint = self.tracees.get(tid).is_some_and(|t| t.is_at_breakpoint(tid));
         match wait {
             Wait::Event(libc::PTRACE_EVENT_EXEC) => {
                 // The exec has cleared the register (flush_ptrace_hw_breakpoint).
-                self.forget_breakpoint(tid);
+                if let Some(thread) = self.tracees.get(tid) {
+                    thread.breakpoints.clear();
+                }
+                if let Some(launched) = &mut self.launched {
+                    launched.begun = true;
+                }
                 let entry = Process::open_traced(tid).ok().and_then(|p| p.auxiliary(libc::AT_ENTRY));
-                self.watch_for(tid, Watching::Entry, entry);
+                self.watch_for(tid, Watching::Entry, entry.as_slice());
             }
-            Wait::Event(libc::PTRACE_EVENT_EXIT) => {
+            Wait::Event(libc::PTRACE_EVENT_EXIT) if self.launched.as_ref().is_some_and(|l| l.begun) => {
                 let status = ptrace::event_message(tid).unwrap_or_default() as i32;
                 self.moment(tid, wait, Report::AtExit { status });
                 return;
             }
-            Wait::Signal(libc::SIGTRAP) if at_breakpoint(self) => match self.launched.as_ref().map(|l| l.watching) {
+            Wait::Signal(libc::SIGTRAP) if at_breakpoint => match self.launched.as_ref().map(|l| l.watching) {
                 Some(Watching::Finalize) => {
                     self.moment(tid, wait, Report::BeforeFinalize);
                     return;
                 }
                 _ => {
-                    let finalize = Process::open_traced(tid).ok().and_then(|p| crate::elf::find_symbol(&p, FINALIZE).ok().flatten());
-                    self.watch_for(tid, Watching::Finalize, finalize.map(|at| at.0));
+                    let found = Process::open_traced(tid).and_then(|p| crate::elf::find_symbols(&p, &FINALIZE)).unwrap_or_default();
+                    let addresses: Vec<u64> = found.iter().map(|at| at.0).collect();
+                    self.watch_for(tid, Watching::Finalize, &addresses);
                 }
             },
             // A signal of its own: passed on.
@@ -243,23 +250,18 @@ impl Watch {
         let _ = ptrace::go_on(tid, 0);
     }
 
-    /// Sets the debug register of the standing thread `tid`, or clears it where there is nothing to wait for.
-    fn watch_for(&mut self, tid: i32, what: Watching, address: Option<u64>) {
-        let set = ptrace::set_breakpoint(tid, address);
+    /// Sets the debug registers of the standing thread `tid`, or clears them where there is nothing to wait for.
+    fn watch_for(&mut self, tid: i32, what: Watching, addresses: &[u64]) {
+        let set = ptrace::set_breakpoints(tid, addresses);
+        let watching = set.is_ok() && !addresses.is_empty();
         if let Some(thread) = self.tracees.get(tid) {
-            thread.breakpoint = address.filter(|_| set.is_ok());
+            thread.breakpoints = if watching { addresses.to_vec() } else { Vec::new() };
         }
         if let Some(launched) = &mut self.launched {
-            launched.watching = if address.is_some() && set.is_ok() { what } else { Watching::Nothing };
+            launched.watching = if watching { what } else { Watching::Nothing };
         }
-        if let (Err(e), Some(_)) = (set, address) {
+        if let (Err(e), false) = (set, addresses.is_empty()) {
             self.tell(&Report::NoBreakpoint { errno: e.raw_os_error().unwrap_or_default() });
-        }
-    }
-
-    fn forget_breakpoint(&mut self, tid: i32) {
-        if let Some(thread) = self.tracees.get(tid) {
-            thread.breakpoint = None;
         }
     }
 
@@ -268,9 +270,7 @@ impl Watch {
         let since = Instant::now();
         self.tracees.note(tid, wait);
         if let Some(thread) = self.tracees.get(tid) {
-            if thread.breakpoint.take().is_some() {
-                let _ = ptrace::set_breakpoint(tid, None);
-            }
+            thread.clear_breakpoints(tid);
         }
         self.hold = Some(Hold { since, until: None });
         match self.stop(tid, None) {

@@ -47,21 +47,25 @@ pub(crate) fn detach(tid: i32, signal: i32) -> io::Result<()> {
     request(libc::PTRACE_DETACH, tid, 0, i64::from(signal))
 }
 
-/// Sets debug register 0 to break before the instruction at `address`; `None` clears it.
-pub(crate) fn set_breakpoint(tid: i32, address: Option<u64>) -> io::Result<()> {
-    const DR0: usize = offset_of!(libc::user, u_debugreg);
-    const DR7: usize = DR0 + 7 * size_of::<u64>();
-    // DR7 bit 0 enables register 0 for this task; its type and length bits stay 0: break on execution.
-    match address {
-        Some(address) => {
-            request(libc::PTRACE_POKEUSER, tid, DR0, address as i64)?;
-            request(libc::PTRACE_POKEUSER, tid, DR7, 1)
-        }
-        None => {
-            request(libc::PTRACE_POKEUSER, tid, DR7, 0)?;
-            request(libc::PTRACE_POKEUSER, tid, DR0, 0)
-        }
+/// How many debug registers there are.
+pub(crate) const BREAKPOINTS_MAX: usize = 4;
+
+/// Sets the debug registers to break before the instructions at `addresses` (at most [`BREAKPOINTS_MAX`]), and clears the others.
+pub(crate) fn set_breakpoints(tid: i32, addresses: &[u64]) -> io::Result<()> {
+    let register = |n: usize| offset_of!(libc::user, u_debugreg) + n * size_of::<u64>();
+    // All off first: an address is checked when it is set, together with what DR7 says of it then.
+    request(libc::PTRACE_POKEUSER, tid, register(7), 0)?;
+    // DR7 bit 2n enables register n for this task; its type and length bits stay 0: break on execution.
+    let mut enable = 0;
+    for n in 0..BREAKPOINTS_MAX {
+        let address = addresses.get(n).copied();
+        request(libc::PTRACE_POKEUSER, tid, register(n), address.unwrap_or(0) as i64)?;
+        enable |= i64::from(address.is_some()) << (2 * n);
     }
+    if enable != 0 {
+        request(libc::PTRACE_POKEUSER, tid, register(7), enable)?;
+    }
+    Ok(())
 }
 
 /// The next instruction of a stopped thread.

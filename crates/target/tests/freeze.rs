@@ -1,0 +1,431 @@
+//! Freezing programs that run, and what must be as before afterwards.
+
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod support;
+
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::process::{Child, Command, Stdio};
+    use std::time::Duration;
+
+    use exuvia_target::{freeze, open, FreezeOptions, Missing, TargetError};
+    use memory::{Addr, Memory};
+    use nix::sys::ptrace;
+    use nix::sys::signal::{killpg, Signal};
+    use nix::unistd::Pid;
+    use testbed::{for_each_interpreter, interpreters, Interpreter, Scratch, Target};
+
+    use crate::support::{catch, command, is_free, options, script, signal, state, tracer, wait_for};
+
+    /// The program of `busy.py` and what it says of itself.
+    struct Busy {
+        target: Target,
+        pid: i32,
+        first: Addr,
+        second: Addr,
+        marker: Addr,
+        marker_len: usize,
+    }
+
+    impl Busy {
+        fn start(py: &Interpreter) -> Busy {
+            let mut target = Target::start_path::<&str>(&py.path, &script("busy.py"), &[]).unwrap();
+            let answer = target.ask("where").unwrap();
+            let n: Vec<u64> = answer.split(' ').map(|n| n.parse().unwrap()).collect();
+            let pid = target.pid() as i32;
+            // The content of a bytes object begins at offset 32 in every release (Include/cpython/bytesobject.h).
+            Busy { target, pid, first: Addr(n[0]), second: Addr(n[1]), marker: Addr(n[2] + 32), marker_len: n[3] as usize }
+        }
+
+        /// It still runs, in all threads, and found no error in its data.
+        fn check(&mut self) {
+            assert_eq!(self.target.ask("work").unwrap(), "worked");
+            let answer = self.target.ask("check").unwrap();
+            assert!(answer.ends_with(" 0"), "errors in the target: {answer}");
+            assert!(is_free(self.pid));
+        }
+
+        fn end(mut self) {
+            self.check();
+            self.target.tell("end").unwrap();
+            assert!(self.target.finish().unwrap().success());
+        }
+
+        /// A command that stops and lets go this target again and again: the word is never zero.
+        fn pester(&self) -> Child {
+            let word = (self.marker + 1).0.to_string();
+            let pid = self.pid.to_string();
+            let mut c = Command::new(command());
+            c.args(["freeze", &pid, "60000", &word]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+            c.spawn().unwrap()
+        }
+
+        fn wait_until_it_stands(&self) {
+            catch("a trace stop", || (state(self.pid) == Some('t')).then_some(()));
+        }
+    }
+
+    fn any() -> &'static Interpreter {
+        interpreters().found.first().expect("no Python 3.8 to 3.13 found")
+    }
+
+    /// The newest: its threads are the quickest.
+    fn newest() -> &'static Interpreter {
+        interpreters().found.last().expect("no Python 3.8 to 3.13 found")
+    }
+
+    fn guardian_of(command: &Child) -> i32 {
+        wait_for("the guardian", || {
+            let text = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", command.id())).ok()?;
+            text.split_ascii_whitespace().next()?.parse().ok()
+        })
+    }
+
+    fn is_gone(pid: i32) -> Option<()> {
+        (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(())
+    }
+
+    #[test]
+    fn a_busy_program_is_copied_at_one_moment_and_goes_on() {
+        for_each_interpreter(|py| {
+            let mut busy = Busy::start(py);
+            let process = open(busy.pid).unwrap();
+            let expected = format!("marker-{}", busy.pid).repeat(1000).into_bytes();
+            assert_eq!(busy.marker_len, expected.len());
+            for _ in 0..5 {
+                let frozen = freeze(&process, &options()).unwrap();
+                let image = frozen.image();
+                assert_eq!(image.slice(busy.marker, busy.marker_len).unwrap(), expected);
+                // The program writes the first, then the second, as fast as it can.
+                let (first, second) = (image.u64(busy.first).unwrap(), image.u64(busy.second).unwrap());
+                assert!(first == second || first == second + 1, "{first} and {second} are not of one moment");
+                assert!(frozen.quiet() && frozen.attempts() == 1 && !frozen.was_stopped());
+                assert_eq!(frozen.threads().len(), 5);
+                assert!(frozen.pause() > Duration::ZERO && frozen.pause() <= frozen.stopped());
+                assert!(frozen.bytes_copied() >= frozen.resident_bytes() || frozen.bytes_copied().0 > 1 << 20);
+                busy.check();
+            }
+            busy.end();
+        });
+    }
+
+    #[test]
+    fn python_is_found_in_every_interpreter() {
+        for_each_interpreter(|py| {
+            let busy = Busy::start(py);
+            let process = open(busy.pid).unwrap();
+            let module = process.python().unwrap();
+            let runtime = module.symbol("_PyRuntime").unwrap();
+            assert!(module.writable.iter().any(|r| r.contains(&runtime)), "{runtime} is not in {:?}", module.writable);
+            // type(type) is type: the second word of every object is its type.
+            let type_type = module.symbol("PyType_Type").unwrap();
+            assert_eq!(process.addr(type_type + 8), Ok(type_type));
+            if py.minor >= 13 {
+                assert_eq!(process.c_str(runtime, 8).unwrap(), "xdebugpy");
+            }
+            // Pymalloc's statics moved into the runtime's state with 3.12; a stripped file never names them.
+            assert_eq!(module.symbol("usedpools").is_some(), py.minor < 12 && !py.stripped, "{:?}", module.path);
+            assert!(module.path.contains("libpython") || module.path == py.path.to_string_lossy(), "{}", module.path);
+            busy.end();
+        });
+    }
+
+    #[test]
+    fn python_is_found_when_its_file_is_deleted() {
+        // The distributor's is one file; a pyenv one would need its library's path.
+        let Some(py) = interpreters().found.iter().find(|p| !p.shared) else { return println!("skipped: no interpreter in one file") };
+        let scratch = Scratch::new().unwrap();
+        let copy = scratch.path().join("python3");
+        std::fs::copy(&py.path, &copy).unwrap();
+        let mut child = Command::new(&copy)
+            .args(["-S", "-c", "import sys; print('READY', flush=True); sys.stdin.read()"])
+            .env("PYTHONHOME", py.path.parent().unwrap().parent().unwrap())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = [0u8; 5];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
+        std::fs::remove_file(&copy).unwrap();
+        let found = open(child.id() as i32).unwrap().python();
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(found.unwrap().symbol("_PyRuntime").is_some());
+    }
+
+    #[test]
+    fn a_killed_command_leaves_the_target_free() {
+        for (how, times) in [(Signal::SIGKILL, 6), (Signal::SIGINT, 3)] {
+            let mut busy = Busy::start(newest());
+            for _ in 0..times {
+                let mut command = busy.pester();
+                let guardian = guardian_of(&command);
+                busy.wait_until_it_stands();
+                // SIGINT as the terminal sends it: to the whole group. The guardian is not in it.
+                killpg(Pid::from_raw(command.id() as i32), how).unwrap();
+                assert_eq!(command.wait().unwrap().signal(), Some(how as i32));
+                wait_for("the guardian's end", || is_gone(guardian));
+                assert!(is_free(busy.pid));
+                busy.check();
+            }
+            busy.end();
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_stopped_itself_does_not_hold_the_target() {
+        let mut busy = Busy::start(any());
+        // 250 ms are allowed, so the guardian lets go after 500.
+        let mut c = Command::new(command());
+        let mut held = c
+            .args(["freeze", &busy.pid.to_string(), "250", &(busy.marker + 1).0.to_string()])
+            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Stop the command while the target stands: seen again afterwards, since the two may have crossed.
+        wait_for("the command stopped in the middle", || {
+            busy.wait_until_it_stands();
+            signal(held.id() as i32, Signal::SIGSTOP);
+            wait_for("the command's stop", || (state(held.id() as i32) == Some('T')).then_some(()));
+            if state(busy.pid) == Some('t') {
+                return Some(());
+            }
+            signal(held.id() as i32, Signal::SIGCONT);
+            None
+        });
+        wait_for("the guardian letting go", || is_free(busy.pid).then_some(()));
+        busy.check();
+        signal(held.id() as i32, Signal::SIGCONT);
+        let output = {
+            // It may notice in this attempt, or (stopped just before the answer) not at all: then it is still pestering.
+            let ended = wait_for("its end", || held.try_wait().unwrap());
+            let mut text = String::new();
+            std::io::Read::read_to_string(held.stderr.as_mut().unwrap(), &mut text).unwrap();
+            (ended.code(), text)
+        };
+        assert_eq!(output.0, Some(3), "{}", output.1);
+        assert!(output.1.contains("the copy took too long"), "{}", output.1);
+        busy.end();
+    }
+
+    #[test]
+    fn signals_arrive_once_each_whenever_they_are_sent() {
+        let mut busy = Busy::start(newest());
+        let mut command = busy.pester();
+        // Half of them while it stands, half whenever.
+        for sent in 1..=60 {
+            if sent % 2 == 0 {
+                busy.wait_until_it_stands();
+            }
+            signal(busy.pid, Signal::SIGUSR1);
+            // A real-time signal, for which nix has no name.
+            Command::new("kill").args(["-s", "RTMIN", &busy.pid.to_string()]).status().unwrap();
+            let both = format!("{sent} {sent}");
+            wait_for("both signals handled", || (busy.target.ask("signals").unwrap() == both).then_some(()));
+        }
+        command.kill().unwrap();
+        command.wait().unwrap();
+        wait_for("freedom", || is_free(busy.pid).then_some(()));
+        assert_eq!(busy.target.ask("signals").unwrap(), "60 60");
+        busy.end();
+    }
+
+    #[test]
+    fn a_target_killed_while_it_stands_is_gone() {
+        for _ in 0..5 {
+            let busy = Busy::start(any());
+            let command = busy.pester();
+            busy.wait_until_it_stands();
+            signal(busy.pid, Signal::SIGKILL);
+            let output = command.wait_with_output().unwrap();
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(3), "{text}");
+            assert!(text.starts_with(&format!("error: cannot read process {}: it ", busy.pid)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_ends_at_any_moment_is_read_or_gone() {
+        let (mut read, mut gone) = (0, 0);
+        for i in 0..30u32 {
+            // It ends a little later each time.
+            let loops = (i * 4000).to_string();
+            let mut child = Command::new(&any().path)
+                .args(["-I", "-c", "import sys\nfor i in range(int(sys.argv[1])): pass", &loops])
+                .stdin(Stdio::null())
+                .spawn()
+                .unwrap();
+            match open(child.id() as i32).and_then(|p| freeze(&p, &options())) {
+                Ok(_) => read += 1,
+                Err(
+                    TargetError::Gone { .. }
+                    | TargetError::GoneMeanwhile { .. }
+                    | TargetError::Zombie { .. }
+                    | TargetError::Replaced { .. },
+                ) => gone += 1,
+                Err(other) => panic!("{other}"),
+            }
+            assert!(child.wait().unwrap().success());
+        }
+        println!("{read} read, {gone} gone");
+    }
+
+    #[test]
+    fn a_stopped_target_is_read_and_stays_stopped() {
+        let mut busy = Busy::start(any());
+        signal(busy.pid, Signal::SIGSTOP);
+        wait_for("its stop", || (state(busy.pid) == Some('T')).then_some(()));
+        for _ in 0..5 {
+            let frozen = freeze(&open(busy.pid).unwrap(), &options()).unwrap();
+            assert!(frozen.was_stopped());
+            assert_eq!(frozen.image().u8(busy.marker), Ok(b'm'));
+            assert_eq!((state(busy.pid), tracer(busy.pid)), (Some('T'), 0));
+        }
+        signal(busy.pid, Signal::SIGCONT);
+        busy.check();
+        busy.end();
+    }
+
+    #[test]
+    fn a_target_stopped_while_it_stands_is_stopped_afterwards() {
+        let mut busy = Busy::start(any());
+        let mut command = busy.pester();
+        busy.wait_until_it_stands();
+        signal(busy.pid, Signal::SIGSTOP);
+        // Between two attempts it is seen as stopped; after the last one it stays so.
+        wait_for("its stop between two attempts", || (state(busy.pid) == Some('T')).then_some(()));
+        command.kill().unwrap();
+        command.wait().unwrap();
+        wait_for("freedom", || is_free(busy.pid).then_some(()));
+        assert_eq!(state(busy.pid), Some('T'));
+        signal(busy.pid, Signal::SIGCONT);
+        busy.check();
+        busy.end();
+    }
+
+    #[test]
+    fn a_zombie_and_a_finished_process_are_told_apart() {
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = child.id() as i32;
+        wait_for("its end", || (state(pid) == Some('Z')).then_some(()));
+        match open(pid) {
+            Err(TargetError::Zombie { parent, .. }) => assert_eq!(parent, std::process::id() as i32),
+            other => panic!("{other:?}"),
+        }
+        child.wait().unwrap();
+        assert!(matches!(open(pid), Err(TargetError::Gone { .. })));
+    }
+
+    #[test]
+    fn a_traced_target_names_its_tracer() {
+        let busy = Busy::start(any());
+        let process = open(busy.pid).unwrap();
+        // ptrace belongs to a thread: attach and detach happen in this one.
+        ptrace::seize(Pid::from_raw(busy.pid), ptrace::Options::empty()).unwrap();
+        let us = std::process::id() as i32;
+        for error in [open(busy.pid).map(|_| ()).unwrap_err(), freeze(&process, &options()).map(|_| ()).unwrap_err()] {
+            match &error {
+                TargetError::AlreadyTraced { tracer, tracer_name, .. } => {
+                    assert_eq!(*tracer, us);
+                    assert!(error.why().contains(tracer_name) && !tracer_name.is_empty());
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        ptrace::interrupt(Pid::from_raw(busy.pid)).unwrap();
+        nix::sys::wait::waitpid(Pid::from_raw(busy.pid), None).unwrap();
+        ptrace::detach(Pid::from_raw(busy.pid), None).unwrap();
+        busy.end();
+    }
+
+    #[test]
+    fn another_user_s_process_says_which_right_is_missing() {
+        if !nix::unistd::geteuid().is_root() {
+            match open(1) {
+                Err(e @ TargetError::NotPermitted { missing: Missing::OtherUser { theirs: 0, .. }, .. }) => {
+                    assert!(e.advice().starts_with("sudo /"), "{}", e.advice());
+                }
+                other => panic!("{other:?}"),
+            }
+            return;
+        }
+        // As root: let nobody try. The command goes where nobody can start it.
+        let scratch = Scratch::new().unwrap();
+        let copy = scratch.path().join("exuvia-guardian-test");
+        std::fs::copy(command(), &copy).unwrap();
+        std::fs::set_permissions(scratch.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let busy = Busy::start(any());
+        let output = Command::new(&copy).args(["freeze", &busy.pid.to_string()]).uid(65534).gid(65534).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3));
+        let expected = format!(
+            "error: cannot read process {0}: not permitted\nwhy: it belongs to user 0, this is user 65534 without CAP_SYS_PTRACE\ntry: sudo {1} freeze {0}\n",
+            busy.pid,
+            copy.display()
+        );
+        assert_eq!(text, expected);
+        busy.end();
+    }
+
+    #[test]
+    fn what_is_not_cpython_says_what_it_is() {
+        let scratch = Scratch::new().unwrap();
+        let run = |name: &str| {
+            let program = scratch.path().join(name);
+            std::fs::copy("/bin/sleep", &program).unwrap();
+            let mut child = Command::new(&program).arg("1000").spawn().unwrap();
+            let pid = child.id() as i32;
+            let maps = format!("/proc/{pid}/maps");
+            wait_for("sleep's start", || std::fs::read_to_string(&maps).ok()?.contains(program.to_str()?).then_some(()));
+            let error = open(pid).unwrap().python().unwrap_err();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            error
+        };
+        assert!(matches!(run("server"), TargetError::NotPython { exe, .. } if exe.ends_with("/server")));
+        match run("libpypy3.10-c.so") {
+            TargetError::PyPy { library, .. } => assert!(library.ends_with("libpypy3.10-c.so")),
+            other => panic!("{other:?}"),
+        }
+        match run("ld-musl-x86_64.so.1") {
+            TargetError::Musl { loader, .. } => assert!(loader.ends_with("/ld-musl-x86_64.so.1")),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_thread_s_number_leads_to_its_process() {
+        let mut busy = Busy::start(any());
+        let tid: i32 = busy.target.ask("threads").unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert!(matches!(open(tid), Err(TargetError::ThreadId { process, .. }) if process == busy.pid));
+        busy.end();
+    }
+
+    #[test]
+    fn a_pause_beyond_the_limit_stops_nothing() {
+        let busy = Busy::start(any());
+        let process = open(busy.pid).unwrap();
+        let error = freeze(&process, &FreezeOptions { max_pause: Duration::ZERO, ..options() }).unwrap_err();
+        assert!(matches!(error, TargetError::PauseTooLong { limit: Duration::ZERO, .. }), "{error:?}");
+        assert!(error.advice().contains("--max-pause") && error.advice().contains("--mode live"));
+        // Nobody was asked to stop it: a guardian that does not exist is not missed until then.
+        let error = freeze(&process, &FreezeOptions { guardian: "/nonexistent".into(), ..options() }).unwrap_err();
+        assert!(matches!(error, TargetError::Guardian { .. }), "{error:?}");
+        busy.end();
+    }
+
+    #[test]
+    fn a_word_that_is_never_quiet_is_tried_and_reported() {
+        let busy = Busy::start(any());
+        let process = open(busy.pid).unwrap();
+        let never = FreezeOptions { quiet_words: vec![busy.marker], retries: 3, ..options() };
+        let frozen = freeze(&process, &never).unwrap();
+        assert_eq!((frozen.quiet(), frozen.attempts()), (false, 4));
+        // A word that cannot be read does not stop anybody.
+        let absent = FreezeOptions { quiet_words: vec![Addr(0x10)], ..options() };
+        assert!(freeze(&process, &absent).unwrap().quiet());
+        busy.end();
+    }
+}
