@@ -501,4 +501,45 @@ mod tests {
         assert_eq!(of("/usr/bin/python3.11 (deleted)"), (Some(11), String::new()));
         assert_eq!(of("/usr/sbin/uwsgi"), (None, String::new()));
     }
+
+    /// A fake world: bytes at the runtime, symbols of the file.
+    fn say(path: &str, symbols: &[&str], runtime: &[u64]) -> Result<Identity, LayoutError> {
+        let bytes: Vec<u8> = runtime.iter().flat_map(|w| w.to_le_bytes()).collect();
+        let image = Image::new(vec![memory::Segment { start: Addr(0x10_0000), bytes: &bytes }]);
+        let mut module = Module { path: path.to_owned(), ..Module::default() };
+        for name in symbols {
+            // Py_Version is its own word, after the two of the cookie.
+            let at = if *name == "Py_Version" { 0x10_0010 } else { 0x10_0000 };
+            module.symbols.insert((*name).to_owned(), Addr(at));
+        }
+        identify(&image, &module)
+    }
+
+    const COOKIE: u64 = u64::from_le_bytes(*b"xdebugpy");
+
+    #[test]
+    fn the_target_says_what_it_is() {
+        let of = |i: Result<Identity, LayoutError>| i.map(|i| i.shown());
+        assert_eq!(of(say("/x/libpython3.13.so.1.0", &["_PyRuntime"], &[COOKIE, 0x030d_00f0, 0])), Ok("3.13.0".to_owned()));
+        assert_eq!(of(say("/x/uwsgi", &["_PyRuntime", "Py_Version"], &[0, 0, 0x030b_02f0])), Ok("3.11.2".to_owned()));
+        assert_eq!(of(say("/x/libpython3.9.so.1.0", &["_PyRuntime"], &[0, 0, 0])), Ok("3.9".to_owned()));
+    }
+
+    #[test]
+    fn builds_that_are_read_otherwise_are_refused_by_name() {
+        let found = || "3.13.0".to_owned();
+        let free_threaded = say("/x/python", &["_PyRuntime"], &[COOKIE, 0x030d_00f0, 1]);
+        assert_eq!(free_threaded, Err(LayoutError::FreeThreaded { found: found() }));
+        let debug = say("/x/python", &["_PyRuntime", "_Py_NegativeRefcount"], &[COOKIE, 0x030d_00f0, 0]);
+        assert_eq!(debug, Err(LayoutError::DebugBuild { found: found() }));
+        let named = say("/x/libpython3.9d.so.1.0", &["_PyRuntime"], &[0, 0, 0]);
+        assert_eq!(named, Err(LayoutError::DebugBuild { found: "3.9".to_owned() }));
+        let beta = say("/x/python", &["_PyRuntime"], &[COOKIE, 0x030d_00b1, 0]);
+        assert_eq!(beta, Err(LayoutError::Unsupported { found: "pre-release 0x30d00b1".to_owned() }));
+        for (hex, release) in [(0x0307_10f0, "3.7.16"), (0x030e_05f0, "3.14.5")] {
+            let other = say("/x/python", &["_PyRuntime"], &[COOKIE, hex, 0]);
+            assert_eq!(other, Err(LayoutError::Unsupported { found: release.to_owned() }));
+        }
+        assert!(matches!(say("/x/python", &[], &[0]), Err(LayoutError::NoRuntime { .. })));
+    }
 }
