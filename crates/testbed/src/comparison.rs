@@ -65,6 +65,10 @@ pub struct Difference {
     pub type_name: String,
     /// The two answers, for people.
     pub detail: String,
+    /// Of `Referents`: the types of those that the oracle names and the reader does not.
+    pub lacks: Vec<String>,
+    /// Of `Referents`: the types of those that the reader names and the oracle does not.
+    pub beyond: Vec<String>,
 }
 
 /// A difference that a test explains by name.
@@ -72,10 +76,12 @@ pub struct Difference {
 pub struct Explanation {
     /// In what the two disagree.
     pub kind: Kind,
-    /// The type, or `*` for any.
+    /// The type, or `*` where `when` says enough.
     pub type_name: &'static str,
     /// The minor releases that it holds for.
     pub minors: std::ops::RangeInclusive<u8>,
+    /// What else must be so.
+    pub when: fn(&Difference) -> bool,
     /// Why the difference is right, with its source.
     pub reason: &'static str,
 }
@@ -123,10 +129,12 @@ pub fn compare(truth: &Truth, found: &[Found]) -> Comparison {
         extra: BTreeMap::new(),
         twice,
     };
+    let mut missing = FxHashMap::default();
     for object in truth.objects() {
         let size = object.size.unwrap_or(0);
         all.all_bytes += size;
         let Some(one) = by_id.get(&object.id) else {
+            missing.insert(object.id, all.differences.len());
             all.differ(Kind::Missing, &object, format!("{} bytes, count {:?}", size, object.refcount));
             continue;
         };
@@ -134,8 +142,9 @@ pub fn compare(truth: &Truth, found: &[Found]) -> Comparison {
             all.exact += 1;
             all.exact_bytes += size;
         }
-        all.one(truth, &object, one);
+        all.one(truth, &object, one, &by_id);
     }
+    all.name_holders(truth, missing);
     for one in found {
         if truth.by_id(one.id).is_none() {
             *all.extra.entry((one.origin.clone(), one.type_name.clone())).or_default() += 1;
@@ -146,10 +155,25 @@ pub fn compare(truth: &Truth, found: &[Found]) -> Comparison {
 
 impl Comparison {
     fn differ(&mut self, kind: Kind, object: &TrueObject<'_>, detail: String) {
-        self.differences.push(Difference { kind, id: object.id, type_name: object.class.name(), detail });
+        let (lacks, beyond) = (Vec::new(), Vec::new());
+        self.differences.push(Difference { kind, id: object.id, type_name: object.class.name(), detail, lacks, beyond });
     }
 
-    fn one(&mut self, truth: &Truth, object: &TrueObject<'_>, one: &Found) {
+    /// Adds to each missing object which object leads to it, by the oracle's account.
+    fn name_holders(&mut self, truth: &Truth, mut missing: FxHashMap<u64, usize>) {
+        for holder in truth.objects() {
+            if missing.is_empty() {
+                return;
+            }
+            for id in holder.referents {
+                if let Some(at) = missing.remove(id) {
+                    self.differences[at].detail += &format!(", held by {} at {:#x}", holder.class.name(), holder.id);
+                }
+            }
+        }
+    }
+
+    fn one(&mut self, truth: &Truth, object: &TrueObject<'_>, one: &Found, by_id: &FxHashMap<u64, &Found>) {
         let name = object.class.name();
         if *name != *one.type_name {
             self.differ(Kind::TypeName, object, format!("found as {}", one.type_name));
@@ -173,9 +197,16 @@ impl Comparison {
         if one.exact {
             let (theirs, ours) = (as_set(object.referents), as_set(&one.referents));
             if theirs != ours {
-                let lacks = names(truth, theirs.difference(&ours));
-                let more = names(truth, ours.difference(&theirs));
-                self.differ(Kind::Referents, object, format!("{} of {}; not found: [{lacks}]; beyond: [{more}]", ours.len(), theirs.len()));
+                let name = |id: &u64| by_id.get(id).map(|f| f.type_name.to_string()).or_else(|| truth.by_id(*id).map(|o| o.class.name()));
+                let names = |ids: Vec<u64>| ids.iter().map(|id| (name(id).unwrap_or_else(|| "?".into()), *id)).collect::<Vec<_>>();
+                let lacks = names(without(&theirs, &ours));
+                let beyond = names(without(&ours, &theirs));
+                let (l, b) = (shorten(&lacks), shorten(&beyond));
+                self.differ(Kind::Referents, object, format!("{} of {}; not found: [{l}]; beyond: [{b}]", ours.len(), theirs.len()));
+                if let Some(difference) = self.differences.last_mut() {
+                    difference.lacks = lacks.into_iter().map(|(name, _)| name).collect();
+                    difference.beyond = beyond.into_iter().map(|(name, _)| name).collect();
+                }
             }
         }
     }
@@ -186,7 +217,10 @@ impl Comparison {
         let mut left = Vec::new();
         for difference in &self.differences {
             let covers = |e: &Explanation| {
-                e.kind == difference.kind && e.minors.contains(&self.minor) && (e.type_name == "*" || e.type_name == difference.type_name)
+                e.kind == difference.kind
+                    && e.minors.contains(&self.minor)
+                    && (e.type_name == "*" || e.type_name == difference.type_name)
+                    && (e.when)(difference)
             };
             match table.iter().position(covers) {
                 Some(at) => used[at] += 1,
@@ -246,15 +280,16 @@ fn as_set(ids: &[u64]) -> FxHashSet<u64> {
     ids.iter().copied().collect()
 }
 
-/// The first few by type and address, for people.
-fn names<'a>(truth: &Truth, ids: impl Iterator<Item = &'a u64>) -> String {
-    let mut all: Vec<_> = ids.copied().collect();
+/// What is in `these` and not in `those`, by address.
+fn without(these: &FxHashSet<u64>, those: &FxHashSet<u64>) -> Vec<u64> {
+    let mut all: Vec<_> = these.difference(those).copied().collect();
     all.sort_unstable();
-    let shown = all.iter().take(6).map(|&id| match truth.by_id(id) {
-        Some(object) => format!("{} at {id:#x}", object.class.name()),
-        None => format!("? at {id:#x}"),
-    });
-    let mut text = shown.collect::<Vec<_>>().join(", ");
+    all
+}
+
+/// The first few for people.
+fn shorten(all: &[(String, u64)]) -> String {
+    let mut text = all.iter().take(6).map(|(name, id)| format!("{name} at {id:#x}")).collect::<Vec<_>>().join(", ");
     if all.len() > 6 {
         text += &format!(" and {} more", all.len() - 6);
     }

@@ -89,7 +89,8 @@ impl TrueType {
         match self.module.as_deref() {
             Some("builtins") => qualname.to_owned(),
             Some(module) => format!("{module}.{qualname}"),
-            None => format!("?.{qualname}"),
+            // As repr() of such a class does.
+            None => qualname.to_owned(),
         }
     }
 

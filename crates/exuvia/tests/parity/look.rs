@@ -1,0 +1,133 @@
+//! Holds the look of a parity test: a frozen target, every object of it, and what the comparison wants to know of each.
+//! Never forgives anything: see `explained`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use capture::{Reached, Source, World};
+use cpython::layout::Table;
+use cpython::types::Known;
+use cpython::visit::Torn;
+use cpython::{Label, LayoutError, Visitor};
+use memory::Addr;
+use snapshot::{Collector, Snapshot};
+use target::FreezeOptions;
+use testbed::truth::TrueCount;
+use testbed::{Found, Target, Truth};
+
+use crate::origins::origins;
+
+/// Every object that exuvia finds, and the snapshot that its commands would show.
+pub(crate) struct Looked {
+    pub(crate) found: Vec<Found>,
+    pub(crate) snapshot: Snapshot,
+}
+
+/// What one object tells of itself.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// Its type's name.
+    pub(crate) class: Arc<str>,
+    /// Its decoder is exact.
+    pub(crate) exact: bool,
+    /// What the collector would see.
+    pub(crate) visible: Vec<u64>,
+    /// All that it leads to, and how.
+    pub(crate) held: Vec<(Addr, &'static str)>,
+}
+
+/// Freezes the target as the command does and reads all of it with the layout tables given.
+pub(crate) fn look(target: &Target, truth: &Truth, tables: &[Table]) -> Result<Looked, LayoutError> {
+    let process = target::open(target.pid() as i32).unwrap();
+    let python = process.python().unwrap();
+    let options = FreezeOptions {
+        guardian: env!("CARGO_BIN_EXE_exuvia").into(),
+        // A loaded machine is no reason to fail: the pause is not what is tested here.
+        max_pause: std::time::Duration::from_secs(60),
+        ..FreezeOptions::default()
+    };
+    let frozen = target::freeze(&process, &options).unwrap();
+    let image = frozen.image();
+    let source = Source { image: &image, python: &python, mappings: frozen.mappings(), tables };
+    let world = World::open(source)?;
+    let mut reached = Reached::all(&world, true);
+    let mut told = decode_all(&reached);
+    let snapshot = reached.snapshot();
+    let rows = snapshot.objects.as_ref().unwrap();
+    let origins = origins(truth, rows, &told);
+    let nobody: Arc<str> = "".into();
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows.iter() {
+        let Told { class, exact, visible, .. } = told.remove(&row.address).unwrap_or_default();
+        let collector = row.state.collector();
+        found.push(Found {
+            id: row.address.0,
+            type_name: class,
+            type_id: snapshot.types[row.type_index as usize].address.0,
+            own_bytes: row.own_bytes.0,
+            refcount: if row.state.immortal() { TrueCount::Immortal } else { TrueCount::Counted(row.refcount as i64) },
+            referents: visible,
+            exact,
+            tracked: !matches!(collector, Collector::Without | Collector::Untracked),
+            generation: match collector {
+                Collector::Without | Collector::Untracked => None,
+                Collector::Generation0 => Some(0),
+                Collector::Generation1 => Some(1),
+                Collector::Generation2 => Some(2),
+                Collector::Frozen => Some(3),
+            },
+            origin: origins.get(&row.address).unwrap_or(&nobody).clone(),
+        });
+    }
+    Ok(Looked { found, snapshot })
+}
+
+fn decode_all(reached: &Reached<'_, '_>) -> HashMap<Addr, Told> {
+    let heap = &reached.world().heap;
+    let parts = reached.for_each(
+        || (HashMap::<u32, Arc<str>>::new(), Vec::new()),
+        |(names, all), o, t| {
+            let class = names.entry(t.index).or_insert_with(|| t.name.as_str().into()).clone();
+            let mut told = Told { class, exact: t.known != Known::Scanned, ..Told::default() };
+            // What cannot be read is a gap of the snapshot already, and differs from the truth here.
+            let _ = heap.decode(o, t, &mut told);
+            all.push((o.addr, told));
+        },
+    );
+    parts.into_iter().flat_map(|(_, all)| all).collect()
+}
+
+impl Visitor for Told {
+    fn reference(&mut self, to: Addr, label: Label) {
+        self.visible.push(to.0);
+        self.held.push((to, word(label)));
+    }
+
+    fn hidden(&mut self, to: Addr, label: Label) {
+        self.held.push((to, word(label)));
+    }
+
+    fn scanned(&mut self, word: Addr, _: Label) {
+        self.held.push((word, "scanned"));
+    }
+
+    fn owns(&mut self, _: Addr, _: u64) {}
+
+    fn torn(&mut self, _: Torn) {}
+}
+
+fn word(label: Label) -> &'static str {
+    match label {
+        Label::Type => "class",
+        Label::Field(name) => name,
+        Label::Attribute(_) => "attribute",
+        Label::Key(_) => "key",
+        Label::Member => "member",
+        Label::Value(_) => "value",
+        Label::Item(_) => "item",
+        Label::Slot(_) => "slot",
+        Label::Local(_) => "local",
+        Label::Stack(_) => "stack",
+        Label::Scanned(_) | Label::ScannedBlock(_) => "scanned",
+    }
+}

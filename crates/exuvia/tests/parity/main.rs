@@ -1,0 +1,174 @@
+//! Parity: a live interpreter of each version says what its heap holds, and exuvia, from outside, must say the same.
+//! Holds the heaps that are compared. Never compares with anything but the interpreter: see testbed's oracle.
+//! Every difference that is let off stands by name in `explained`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod explained;
+mod look;
+mod origins;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cpython::layout::Table;
+use cpython::LayoutError;
+use testbed::truth::TrueCount;
+use testbed::{compare, for_each_interpreter, packages, Interpreter, Target};
+
+use crate::look::{look, Looked};
+
+/// Looks at a heap, compares it with its truth, and panics with what nobody explained.
+fn check(name: &str, target: &mut Target, tables: &[Table]) -> Looked {
+    let truth = target.truth().unwrap();
+    assert_eq!(truth.header.notes.failures, Vec::<String>::new(), "parts of the heap could not be built");
+    let looked = look(target, &truth, tables).unwrap();
+    let comparison = compare(&truth, &looked.found);
+    if std::env::var_os("EXUVIA_PARITY_VERBOSE").is_some() {
+        println!("{comparison}");
+    }
+    let coverage = &looked.snapshot.coverage;
+    let share = coverage.exact_bytes.0 as f64 * 100.0 / coverage.own_bytes.0 as f64;
+    println!("{name}: {} objects by the interpreter, {share:.2} % of the bytes exact; beyond its reach:", truth.len());
+    for (what, count) in explained::by_class(&comparison) {
+        println!("{count:>8} {what}");
+    }
+    let complaint = comparison.complaint(&explained::differences());
+    assert!(complaint.is_none(), "{} of {} objects differ:\n{}", comparison.differences.len(), truth.len(), complaint.unwrap_or_default());
+    let strangers = explained::strangers(&comparison);
+    assert!(strangers.is_empty(), "objects that the interpreter does not reach and no class explains:\n{}", strangers.join("\n"));
+    assert!(share >= 99.0, "only {share:.2} % of the bytes come from exact decoders");
+    looked
+}
+
+fn start(py: &Interpreter, script: &str) -> Target {
+    Target::start(py, script, &[""; 0]).unwrap()
+}
+
+fn tables() -> Vec<Table> {
+    cpython::layout::tables().unwrap()
+}
+
+/// How many objects of each type were found.
+fn counts(looked: &Looked) -> BTreeMap<String, i64> {
+    let mut all = BTreeMap::new();
+    for one in &looked.found {
+        *all.entry(one.type_name.to_string()).or_default() += 1;
+    }
+    all
+}
+
+#[test]
+fn every_type_in_every_form() {
+    for_each_interpreter(|py| drop(check(&py.name, &mut start(py, "zoo_heap.py"), &tables())));
+}
+
+#[test]
+fn most_of_the_standard_library() {
+    for_each_interpreter(|py| drop(check(&py.name, &mut start(py, "stdlib_heap.py"), &tables())));
+}
+
+#[test]
+fn real_packages() {
+    if !packages::wanted() {
+        println!("left out: packages are installed from PyPI only when EXUVIA_PYPI=1");
+        return;
+    }
+    let missing = AtomicUsize::new(0);
+    for_each_interpreter(|py| {
+        let environment = packages::environment(py, &packages::folder()).unwrap();
+        for reason in &environment.failed {
+            println!("no package: {}: {reason}", py.name);
+        }
+        missing.fetch_add(environment.failed.len(), Ordering::Relaxed);
+        assert!(!environment.installed.is_empty(), "no package at all could be installed: {:?}", environment.failed);
+        // One heap for each: a failure names its package.
+        for package in &environment.installed {
+            let script = testbed::target::scripts().join("packages_heap.py");
+            let mut target = Target::start_path(&environment.python, &script, &[package]).unwrap();
+            check(&format!("{} with {package}", py.name), &mut target, &tables());
+        }
+    });
+    println!("packages: {} could not be had", missing.load(Ordering::Relaxed));
+}
+
+#[test]
+fn freed_objects_are_not_found_and_kept_ones_are() {
+    for_each_interpreter(|py| {
+        let mut target = start(py, "freed_heap.py");
+        for (question, marker) in [(None, 7), (Some("free"), 0)] {
+            if let Some(question) = question {
+                target.ask(question).unwrap();
+            }
+            let truth = target.truth().unwrap();
+            let found = counts(&look(&target, &truth, &tables()).unwrap());
+            let wanted = truth.header.notes.numbers("counts");
+            assert_eq!((wanted.len(), wanted["__main__.GoneSlots"]), (12, marker));
+            for (name, count) in wanted {
+                assert_eq!(found.get(&name).copied().unwrap_or(0), count, "{name} after {question:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn reference_counts_known_by_construction() {
+    for_each_interpreter(|py| {
+        let mut target = start(py, "refcounts_heap.py");
+        let truth = target.truth().unwrap();
+        let looked = look(&target, &truth, &tables()).unwrap();
+        let wanted = truth.header.notes.numbers("counts");
+        assert_eq!(wanted.len(), 13);
+        for (name, count) in wanted {
+            let id = truth.header.named[&name];
+            let found = looked.found.iter().find(|f| f.id == id).map(|f| f.refcount);
+            assert_eq!(found, Some(TrueCount::Counted(count)), "{name}");
+        }
+    });
+}
+
+/// An unseen micro release of a known series: its own table is taken away, another of the series must do or none.
+#[test]
+fn without_the_release_s_own_table_a_sibling_is_proved_or_the_target_refused() {
+    let proved = AtomicUsize::new(0);
+    for_each_interpreter(|py| {
+        let own = |t: &Table| (t.release.minor, t.release.micro) == (py.minor, py.micro);
+        let others: Vec<Table> = tables().into_iter().filter(|t| !own(t)).collect();
+        let mut target = start(py, "counts_heap.py");
+        if others.iter().any(|t| t.release.minor == py.minor) {
+            let looked = check(&py.name, &mut target, &others);
+            assert!(looked.snapshot.target.build.contains("proved by structure, table from"), "{}", looked.snapshot.target.build);
+            proved.fetch_add(1, Ordering::Relaxed);
+        } else {
+            let truth = target.truth().unwrap();
+            let refused = look(&target, &truth, &others).err();
+            assert!(matches!(refused, Some(LayoutError::Unproved { .. } | LayoutError::Unsupported { .. })), "{refused:?}");
+        }
+    });
+    let siblings = [9, 11, 13].iter().all(|minor| testbed::interpreters().found.iter().any(|py| py.minor == *minor));
+    assert!(!siblings || proved.load(Ordering::Relaxed) >= 3, "a sibling's table was proved on {proved:?} interpreters only");
+}
+
+/// A wrong table must never be believed: each of these moves fields that the search stands on.
+#[test]
+fn a_shifted_table_is_refused() {
+    let shifts = [
+        ("_is", "next", 0, 8),
+        ("_gc_runtime_state", "generations", 16, 8),
+        ("PyTypeObject", "tp_mro", 160, 8),
+        ("PyDictObject", "ma_keys", 32, 8),
+        ("PyListObject", "ob_item", 24, 8),
+    ];
+    for_each_interpreter(|py| {
+        let mut target = start(py, "counts_heap.py");
+        let truth = target.truth().unwrap();
+        for (structure, field, from, by) in shifts {
+            let shifted: Vec<Table> = tables().iter().map(|t| t.shifted(structure, from, by)).collect();
+            for (wrong, right) in shifted.iter().zip(tables()) {
+                let offset = |t: &Table| t.offset(structure, field).unwrap();
+                assert_eq!(offset(wrong), offset(&right) + by, "the shift of {structure} changes nothing");
+            }
+            let refused = look(&target, &truth, &shifted).err();
+            assert!(matches!(refused, Some(LayoutError::Unproved { .. })), "{structure} from {from} by {by}: {refused:?}");
+        }
+    });
+}
