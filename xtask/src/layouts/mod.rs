@@ -256,7 +256,8 @@ fn compare(tables: &Path, dir: &Path) -> Done<()> {
     let all = load_all(tables)?;
     let main = |minor: &str| {
         all.iter()
-            .filter(|(_, table)| table.inherited.is_none() && table.release.rsplit_once('.').is_some_and(|(head, _)| head == minor))
+            // A distributor's build has its label after a dash.
+            .filter(|(name, table)| !name.contains('-') && table.release.rsplit_once('.').is_some_and(|(head, _)| head == minor))
             .map(|(name, _)| name.clone())
             .next_back()
     };
