@@ -88,6 +88,12 @@ impl<'a> Symbol<'a> {
 /// All mapped files that define `_PyRuntime`, or why there is none.
 pub(crate) fn pythons(process: &Process) -> Result<Vec<Module>, TargetError> {
     let mappings = process.mappings()?;
+    let pid = process.pid();
+    let mapped = |sign: &str| mappings.iter().find(|m| m.path.rsplit('/').next().is_some_and(|name| name.contains(sign)));
+    // CPython linked with musl has the same symbols, but neither glibc's malloc nor a proved table.
+    if let Some(m) = mapped("ld-musl") {
+        return Err(TargetError::Musl { pid, loader: m.path.clone() });
+    }
     let mut found = Vec::new();
     let mut unreadable: Vec<(String, io::Error)> = Vec::new();
     for file in mapped_files(process, &mappings) {
@@ -99,13 +105,8 @@ pub(crate) fn pythons(process: &Process) -> Result<Vec<Module>, TargetError> {
     if !found.is_empty() {
         return Ok(found);
     }
-    let pid = process.pid();
-    let mapped = |sign: &str| mappings.iter().find(|m| m.path.rsplit('/').next().is_some_and(|name| name.contains(sign)));
     if let Some(m) = mapped("libpypy").or_else(|| mapped("pypy3")).or_else(|| mapped("pypy2")) {
         return Err(TargetError::PyPy { pid, library: m.path.clone() });
-    }
-    if let Some(m) = mapped("ld-musl") {
-        return Err(TargetError::Musl { pid, loader: m.path.clone() });
     }
     let count = unreadable.len();
     match unreadable.into_iter().next() {

@@ -128,53 +128,74 @@ impl Frozen {
 /// let go. A process that was stopped before (state `T`) is read too, and still stopped afterwards.
 pub fn freeze(process: &Process, options: &FreezeOptions) -> Result<Frozen, TargetError> {
     process.refuse_if_traced()?;
-    let mut guardian = Guardian::start(&options.guardian)?;
-    freeze_with(process, options, &mut guardian, false)
+    let prepared = Prepared::new(process, options, false)?;
+    prepared.take(&mut Guardian::start(&options.guardian)?)
 }
 
-/// As [`freeze`], with a guardian that may trace the process already. `held`: the target stands and stays so until the
-/// copy is made, so there is no pause to limit and no later attempt to wait for.
-pub(crate) fn freeze_with(process: &Process, options: &FreezeOptions, guardian: &mut Guardian, held: bool) -> Result<Frozen, TargetError> {
-    let pid = process.pid();
-    let was_stopped = process.state()? == 'T';
-    let (mut copy, resident) = Copy::prepare(process, plan(process, &process.mappings()?))?;
-    check_memory(pid, resident)?;
-    if !held {
-        let expected = Duration::from_secs_f64(resident.0 as f64 / copy.speed(resident)?);
-        if expected > options.max_pause {
-            return Err(TargetError::PauseTooLong { pid, resident, expected, limit: options.max_pause });
-        }
-    }
-    copy.populate()?;
+/// All that can be done before the stop.
+pub(crate) struct Prepared<'p> {
+    process: &'p Process,
+    options: &'p FreezeOptions,
+    /// The target stands and stays so until the copy is made: there is no pause to limit and no later attempt to wait for.
+    held: bool,
+    was_stopped: bool,
+    resident: Bytes,
+    copy: Copy,
+}
 
-    let hold = (!held).then(|| (options.max_pause * HOLD_FACTOR).max(HOLD_MIN));
-    let (mut pause, mut stopped) = (Duration::ZERO, Duration::ZERO);
-    let mut attempts = 0;
-    let mut wait = RETRY_FIRST;
-    loop {
-        attempts += 1;
-        let begun = Instant::now();
-        let tids = guardian.stop(pid, hold)?;
-        let last = held || attempts > options.retries;
-        let taken = in_the_stop(process, options, &mut copy, last, hold.map(|h| begun + h));
-        let threads = tids.iter().map(|&tid| Thread { tid, name: thread_name(pid, tid) }).collect();
-        // Let go first, then look at what came of it.
-        let (this, overran) = guardian.release()?;
-        pause = pause.max(this);
-        stopped += this;
-        match taken {
-            Err(TargetError::PauseOverrun { .. }) => return Err(TargetError::PauseOverrun { pid, pause: this }),
-            Ok(_) if overran => return Err(TargetError::PauseOverrun { pid, pause: this }),
-            Err(error) => return Err(error),
-            Ok(None) => {
-                std::thread::sleep(wait);
-                wait = (wait * 2).min(RETRY_LAST);
+impl<'p> Prepared<'p> {
+    pub(crate) fn new(process: &'p Process, options: &'p FreezeOptions, held: bool) -> Result<Self, TargetError> {
+        let pid = process.pid();
+        let was_stopped = process.state()? == 'T';
+        let (copy, resident) = Copy::prepare(process, plan(process, &process.mappings()?))?;
+        let available = crate::headroom::headroom();
+        if available < resident {
+            // The out-of-memory killer might choose the target.
+            return Err(TargetError::TooLittleMemory { pid, needed: resident, available });
+        }
+        if !held {
+            let expected = Duration::from_secs_f64(resident.0 as f64 / copy.speed(resident)?);
+            if expected > options.max_pause {
+                return Err(TargetError::PauseTooLong { pid, resident, expected, limit: options.max_pause });
             }
-            Ok(Some((mappings, mut gaps, quiet))) => {
-                if copy.unreadable().0 > 0 {
-                    gaps.push(("pages that could not be read, or are as in their file".to_string(), copy.unreadable()));
+        }
+        copy.populate()?;
+        Ok(Prepared { process, options, held, was_stopped, resident, copy })
+    }
+
+    /// Stops, copies, lets go.
+    pub(crate) fn take(self, guardian: &mut Guardian) -> Result<Frozen, TargetError> {
+        let Prepared { process, options, held, was_stopped, resident, mut copy } = self;
+        let pid = process.pid();
+        let hold = (!held).then(|| (options.max_pause * HOLD_FACTOR).max(HOLD_MIN));
+        let (mut pause, mut stopped) = (Duration::ZERO, Duration::ZERO);
+        let mut attempts = 0;
+        let mut wait = RETRY_FIRST;
+        loop {
+            attempts += 1;
+            let begun = Instant::now();
+            let tids = guardian.stop(pid, hold)?;
+            let last = held || attempts > options.retries;
+            let taken = in_the_stop(process, options, &mut copy, last, hold.map(|h| begun + h));
+            let threads = tids.iter().map(|&tid| Thread { tid, name: thread_name(pid, tid) }).collect();
+            // Let go first, then look at what came of it.
+            let (this, overran) = guardian.release()?;
+            pause = pause.max(this);
+            stopped += this;
+            match taken {
+                Err(TargetError::PauseOverrun { .. }) => return Err(TargetError::PauseOverrun { pid, pause: this }),
+                Ok(_) if overran => return Err(TargetError::PauseOverrun { pid, pause: this }),
+                Err(error) => return Err(error),
+                Ok(None) => {
+                    std::thread::sleep(wait);
+                    wait = (wait * 2).min(RETRY_LAST);
                 }
-                return Ok(Frozen { copy, mappings, threads, gaps, resident, pause, stopped, attempts, quiet, was_stopped });
+                Ok(Some((mappings, mut gaps, quiet))) => {
+                    if copy.unreadable().0 > 0 {
+                        gaps.push(("pages that could not be read, or are as in their file".to_string(), copy.unreadable()));
+                    }
+                    return Ok(Frozen { copy, mappings, threads, gaps, resident, pause, stopped, attempts, quiet, was_stopped });
+                }
             }
         }
     }
@@ -210,15 +231,5 @@ fn thread_name(pid: i32, tid: i32) -> String {
     match std::fs::read(format!("/proc/{pid}/task/{tid}/comm")) {
         Ok(name) => String::from_utf8_lossy(name.trim_ascii_end()).into_owned(),
         Err(_) => "?".to_string(),
-    }
-}
-
-/// Refuses a copy that would not fit: the machine's out-of-memory killer might choose the target.
-fn check_memory(pid: i32, needed: Bytes) -> Result<(), TargetError> {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let available = text.lines().find_map(|l| l.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
-    match available.map(|kib| Bytes(kib.saturating_mul(1024))) {
-        Some(available) if available < needed => Err(TargetError::TooLittleMemory { pid, needed, available }),
-        _ => Ok(()),
     }
 }

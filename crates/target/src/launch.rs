@@ -9,7 +9,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::error::TargetError;
-use crate::freeze::{freeze_with, FreezeOptions, Frozen};
+use crate::freeze::{FreezeOptions, Frozen, Prepared};
 use crate::guardian::{Guardian, Report, Request};
 use crate::process::Process;
 use crate::sys::spawn::{gated, KeyboardForChild};
@@ -92,7 +92,8 @@ pub fn launch(options: &LaunchOptions) -> Result<Launched, TargetError> {
     let cannot = |source| TargetError::CannotStart { program: program.clone(), source };
     let mut guardian = Guardian::start(&options.guardian)?;
     let (ours, theirs) = UnixStream::pair().map_err(cannot)?;
-    let mut command = gated(&options.argv, theirs.as_fd(), guardian.pid()).ok_or(TargetError::NoProgram)?;
+    let mut command =
+        gated(&options.argv, theirs.as_fd(), guardian.pid(), [ours.as_raw_fd(), guardian.descriptor()]).ok_or(TargetError::NoProgram)?;
     if options.stdout_to_stderr {
         let stderr = io::stderr().as_fd().try_clone_to_owned().map_err(cannot)?;
         command.stdout(Stdio::from(stderr));
@@ -187,7 +188,7 @@ impl Launched {
     pub fn freeze(&mut self, options: &FreezeOptions) -> Result<Frozen, TargetError> {
         let held = matches!(self.moment, Some(Moment::BeforeFinalize | Moment::AtExit(_)));
         let process = self.process.as_ref().ok_or(TargetError::Ended { pid: self.pid })?;
-        freeze_with(process, options, &mut self.guardian, held)
+        Prepared::new(process, options, held)?.take(&mut self.guardian)
     }
 
     /// Lets it run to its end, no longer traced, and waits for that.

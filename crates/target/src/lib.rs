@@ -13,6 +13,7 @@ mod elf;
 mod error;
 mod freeze;
 mod guardian;
+mod headroom;
 mod launch;
 mod maps;
 mod pagemap;
@@ -22,7 +23,7 @@ mod rights;
 mod status;
 mod sys;
 
-pub use error::TargetError;
+pub use error::{GuardianProblem, TargetError};
 pub use freeze::{freeze, FreezeOptions, Frozen, Thread};
 pub use guardian::{guardian_main, GUARDIAN_ARGUMENT};
 pub use launch::{launch, Ending, LaunchOptions, Launched, Moment};

@@ -12,7 +12,7 @@ mod tests {
     use nix::unistd::Pid;
     use testbed::{interpreters, Interpreter, Scratch};
 
-    use crate::support::{command, script, wait_for};
+    use crate::support::{command, may_trace, script, wait_for};
 
     fn any() -> &'static Interpreter {
         interpreters().found.first().expect("no Python 3.8 to 3.13 found")
@@ -20,6 +20,9 @@ mod tests {
 
     #[test]
     fn ctrl_c_reaches_the_program_and_the_command_waits() {
+        if !may_trace() {
+            return;
+        }
         let scratch = Scratch::new().unwrap();
         let (script, dir) = (script("ends.py"), scratch.path().to_str().unwrap());
         let outer = Command::new(command())

@@ -3,7 +3,7 @@
 //! Holds: [`Guardian`]: started, asked, listened to, and gone when dropped. Never does: trace.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -33,6 +33,11 @@ impl Guardian {
     /// Its PID.
     pub(crate) fn pid(&self) -> i32 {
         self.child.id() as i32
+    }
+
+    /// Our end of the line; −1 when it is closed.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.socket.as_ref().map_or(-1, |s| s.as_raw_fd())
     }
 
     /// Says something.

@@ -48,15 +48,19 @@ pub(crate) fn adopt_socket(fd: RawFd) -> io::Result<UnixStream> {
 
 /// Prepares `argv` to be started such that the child waits, before its exec, until somebody writes a byte to `gate`;
 /// it says that it is there by writing its PID (native bytes) to `gate` first. `tracer` may then trace it even where
-/// Yama lets only ancestors do so.
-pub(crate) fn gated(argv: &[OsString], gate: BorrowedFd<'_>, tracer: i32) -> Option<Command> {
+/// Yama lets only ancestors do so. `not_its_own` are descriptors that it must not hold while it waits: it would keep their
+/// other ends from noticing that we died.
+pub(crate) fn gated(argv: &[OsString], gate: BorrowedFd<'_>, tracer: i32, not_its_own: [RawFd; 2]) -> Option<Command> {
     let (program, arguments) = argv.split_first()?;
     let mut command = Command::new(program);
     command.args(arguments);
     let fd = gate.as_raw_fd();
-    // SAFETY: the closure calls prctl, getpid, write and read only, all signal-safe, on integers of its own.
+    // SAFETY: the closure calls close, prctl, getpid, write and read only, all signal-safe, on integers of its own.
     unsafe {
         command.pre_exec(move || {
+            for fd in not_its_own {
+                libc::close(fd);
+            }
             // Refused where there is no Yama: then it is not needed either.
             libc::prctl(libc::PR_SET_PTRACER, tracer as libc::c_ulong, 0, 0, 0);
             let pid = libc::getpid().to_ne_bytes();

@@ -6,10 +6,14 @@ content is 1000 times "marker-" and the PID), `check` (threads' rounds so far an
 SIGRTMIN handled), `threads` (kernel numbers), `work` (waits until every thread did more rounds), `end`.
 """
 import array
+import ctypes
 import os
 import signal
 import sys
 import threading
+
+# Where Yama is: any process of this user may trace us (PR_SET_PTRACER, PR_SET_PTRACER_ANY).
+ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(2**64 - 1), 0, 0, 0)
 
 ROUNDS = [0, 0, 0, 0]
 ERRORS = []
