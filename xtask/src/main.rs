@@ -10,7 +10,7 @@ mod pythons;
 mod tidy;
 mod trouble;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use trouble::{Done, Trouble};
@@ -27,7 +27,9 @@ fn main() -> ExitCode {
 }
 
 fn run(words: &[String]) -> Done<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."));
+    // What cargo says now; what it said at the build may be another checkout that shares the target folder.
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let root = manifest.parent().unwrap_or_else(|| Path::new("."));
     let (task, rest) = words.split_first().map_or(("", words), |(task, rest)| (task.as_str(), rest));
     match task {
         "check" => check::run(root, rest),
