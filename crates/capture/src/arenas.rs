@@ -121,14 +121,14 @@ impl<'m> ArenaMap<'m> {
 }
 
 /// One bit per 16 bytes of every arena.
-pub struct Bits {
+pub(crate) struct Bits {
     words: Vec<AtomicU64>,
     per_arena: usize,
 }
 
 impl Bits {
     /// All clear.
-    pub fn new(map: &ArenaMap<'_>) -> Bits {
+    pub(crate) fn new(map: &ArenaMap<'_>) -> Bits {
         let per_arena = (map.geometry.arena_bytes / 16 / 64) as usize;
         let mut words = Vec::new();
         words.resize_with(per_arena * map.all.len(), AtomicU64::default);
@@ -143,7 +143,7 @@ impl Bits {
 
     /// Sets the bit of the 16 bytes at `offset` of an arena; whether it was clear.
     #[inline]
-    pub fn set(&self, arena: usize, offset: u64) -> bool {
+    pub(crate) fn set(&self, arena: usize, offset: u64) -> bool {
         let (word, mask) = self.place(arena, offset);
         let Some(word) = self.words.get(word) else { return false };
         // Most are set already: look before writing, so that shared cache lines stay shared.
@@ -152,23 +152,23 @@ impl Bits {
 
     /// Whether the bit is set.
     #[inline]
-    pub fn get(&self, arena: usize, offset: u64) -> bool {
+    pub(crate) fn get(&self, arena: usize, offset: u64) -> bool {
         let (word, mask) = self.place(arena, offset);
         self.words.get(word).is_some_and(|w| w.load(Ordering::Relaxed) & mask != 0)
     }
 
     /// The words of one arena.
-    pub fn arena(&self, arena: usize) -> &[AtomicU64] {
+    pub(crate) fn arena(&self, arena: usize) -> &[AtomicU64] {
         self.words.get(arena * self.per_arena..(arena + 1) * self.per_arena).unwrap_or(&[])
     }
 }
 
 /// One flag per arena: something in it was newly reached.
-pub struct Dirty(Vec<AtomicBool>);
+pub(crate) struct Dirty(Vec<AtomicBool>);
 
 impl Dirty {
     /// All clean.
-    pub fn new(map: &ArenaMap<'_>) -> Dirty {
+    pub(crate) fn new(map: &ArenaMap<'_>) -> Dirty {
         let mut flags = Vec::new();
         flags.resize_with(map.all.len(), AtomicBool::default);
         Dirty(flags)
@@ -176,7 +176,7 @@ impl Dirty {
 
     /// Marks arena `i`.
     #[inline]
-    pub fn mark(&self, i: usize) {
+    pub(crate) fn mark(&self, i: usize) {
         if let Some(f) = self.0.get(i) {
             if !f.load(Ordering::Relaxed) {
                 f.store(true, Ordering::Relaxed);
@@ -185,12 +185,12 @@ impl Dirty {
     }
 
     /// Whether no arena is dirty.
-    pub fn none(&self) -> bool {
+    pub(crate) fn none(&self) -> bool {
         !self.0.iter().any(|f| f.load(Ordering::Relaxed))
     }
 
     /// The arenas that are dirty, clean again.
-    pub fn take(&self) -> Vec<usize> {
+    pub(crate) fn take(&self) -> Vec<usize> {
         self.0.iter().enumerate().filter(|(_, f)| f.swap(false, Ordering::Relaxed)).map(|(i, _)| i).collect()
     }
 }
