@@ -5,6 +5,7 @@
 
 mod bench;
 mod check;
+mod docs;
 mod layouts;
 mod pythons;
 mod tidy;
@@ -35,7 +36,8 @@ fn run(words: &[String]) -> Done<()> {
         "check" => check::run(root, rest),
         "tidy" => tidy::run(root),
         "layouts" => layouts::run(root, rest),
+        "docs" => docs::run(root, rest),
         "bench" => bench::run(root, rest),
-        _ => Err(Trouble::new(["which task?\n", check::HELP, tidy::HELP, layouts::HELP, bench::HELP].join("\n"))),
+        _ => Err(Trouble::new(["which task?\n", check::HELP, tidy::HELP, layouts::HELP, bench::HELP, docs::HELP].join("\n"))),
     }
 }

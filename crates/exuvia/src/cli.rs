@@ -1,0 +1,425 @@
+//! Arguments: what the commands take, how they explain themselves, and how wrong ones are refused.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use analyses::SortBy;
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use memory::Addr;
+
+use crate::trouble::Trouble;
+
+/// Parses the command line; help and version are printed here.
+pub(crate) fn parse() -> Result<Cli, Trouble> {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    Cli::try_parse_from(&args).map_err(|e| match e.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match e.print() {
+            Ok(()) => Trouble::answered(),
+            Err(e) => e.into(),
+        },
+        _ => refusal(&e, args.get(1)),
+    })
+}
+
+/// The questions, in the words of the project, and the commands there are for each.
+const HELP: &str = "\
+{about}
+
+Usage: exuvia [COMMAND] [OPTIONS] [PID] [-- PROGRAM …]
+
+See       what a Python process holds
+  types     how many instances each type has, and what they cost
+  objects   the objects one by one, biggest first
+  object    one object: what it refers to, what refers to it
+
+Explain   who holds it                (no command yet)
+Shrink    what would make it smaller  (no command yet)
+Prove     the difference              (no command yet)
+
+Options:
+{options}{after-help}";
+
+/// What `-h` leaves to `--help`.
+const LONG_HELP: &str = "\
+A TARGET is a process id (4711 or -p 4711), or a program to start and look at
+before it ends (-- python3 app.py). exuvia alone lists the Python processes that
+it may read. exuvia COMMAND --help explains a command and has an example.
+
+What it does to the target: it stops it, copies its memory, lets it go on, and
+reads the copy afterwards. Nothing is written to it and no code runs in it. The
+tracing is done by a small process of its own (the guardian), which lets the
+target go on whatever becomes of exuvia; only a SIGKILL of the guardian itself
+within the stop leaves that to the kernel, which then resumes the target.
+
+Exit codes: 0 done, 2 wrong usage, 3 the target cannot be read, 4 our own failure.
+";
+
+#[derive(Parser, Debug)]
+#[command(name = "exuvia", version, help_template = HELP, disable_help_subcommand = true, max_term_width = 100)]
+#[command(after_help = "exuvia --help says more, exuvia COMMAND --help explains a command.", after_long_help = LONG_HELP)]
+#[command(about = "exuvia sees what a Python process holds in memory, from outside and as it is.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    Types(Types),
+    Objects(Objects),
+    Object(Object),
+}
+
+/// How many instances each type has, and what they cost.
+///
+/// own is what sys.getsizeof says, footprint what the allocators really spend (size classes, tables, buffers), share
+/// the part of the whole footprint. Classes of one name share a row. A type marked `derived` has a __sizeof__ of its
+/// own that exuvia has no decoder for, one marked `scanned` is known by its slots and a scan of its body.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  exuvia types 4711
+  exuvia types --sort count -- python3 -c 'rows = [[n] for n in range(999)]'
+  exuvia types --json 4711 | python3 -m json.tool")]
+#[command(override_usage = "exuvia types [OPTIONS] PID\n       exuvia types [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+pub(crate) struct Types {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) list: List,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
+/// The objects one by one, biggest first.
+///
+/// references is the count in the object's header, `immortal` where it means nothing. With --json the first line has
+/// schema, target and coverage, and then comes one object a line.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  exuvia objects 4711 --type dict
+  exuvia objects --type list -- python3 -c 'rows = [[n] for n in range(999)]'
+  exuvia objects --json --limit 100 4711")]
+#[command(override_usage = "exuvia objects [OPTIONS] PID\n       exuvia objects [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+pub(crate) struct Objects {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Only objects of the type with this name: dict, app.models.Session
+    #[arg(long = "type", value_name = "NAME")]
+    pub(crate) type_name: Option<String>,
+    #[command(flatten)]
+    pub(crate) list: List,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
+/// One object: what it is, what it refers to and what refers to it.
+///
+/// Each reference has its label: attribute, key, index, slot, cell, local variable, base class. The reference count is
+/// weighed against the references found; what is left is held by C code or by a running function.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  exuvia object 4711 0x7f2ab4c01d30")]
+#[command(override_usage = "exuvia object [OPTIONS] PID ADDRESS\n       exuvia object [OPTIONS] ADDRESS -- PROGRAM [ARGUMENT]...")]
+pub(crate) struct Object {
+    /// The process and the address of the object in it, as `exuvia objects` shows it
+    #[arg(value_names = ["PID", "ADDRESS"], num_args = 0..=2)]
+    words: Vec<String>,
+    /// The process
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid)]
+    pid: Option<i32>,
+    /// A program to start, and look at before it ends
+    #[arg(last = true, value_name = "PROGRAM")]
+    program: Vec<OsString>,
+    /// References each way that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
+/// What to look at.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Target {
+    /// The process
+    #[arg(value_name = "PID", value_parser = pid)]
+    pub(crate) pid: Option<i32>,
+    /// The process, as py-spy's users write it
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid, conflicts_with = "pid")]
+    pub(crate) pid_option: Option<i32>,
+    /// A program to start, and look at before it ends
+    #[arg(last = true, value_name = "PROGRAM", conflicts_with_all = ["pid", "pid_option"])]
+    pub(crate) program: Vec<OsString>,
+}
+
+/// How a list is shown.
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    /// Rows that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// What comes first
+    #[arg(long, value_enum, default_value_t = Sort::Footprint)]
+    pub(crate) sort: Sort,
+}
+
+impl List {
+    /// The limit that holds: what the user said, else a screen for people and everything for programs.
+    pub(crate) fn limit(&self, json: bool, first_screen: usize) -> Option<usize> {
+        limit(self.limit, json, first_screen)
+    }
+}
+
+/// The limit that holds where the user said `asked`.
+pub(crate) fn limit(asked: Option<usize>, json: bool, first_screen: usize) -> Option<usize> {
+    match asked {
+        Some(0) => None,
+        Some(n) => Some(n),
+        None if json => None,
+        None => Some(first_screen),
+    }
+}
+
+/// How the target is looked at and how the answer is written.
+#[derive(Args, Debug)]
+pub(crate) struct Look {
+    /// Write JSON, with a versioned schema
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show values: contents of strings, numbers, keys of plain dicts; without it their type and length
+    #[arg(long)]
+    pub(crate) values: bool,
+    /// How the memory is read: freeze stops, copies and lets go on; auto chooses
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = mode)]
+    pub(crate) mode: snapshot::Mode,
+    /// Stop nothing if the pause is expected to be longer
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub(crate) max_pause: Duration,
+    /// Look at a started program after this time instead of at its end
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) after: Option<Duration>,
+}
+
+/// What a list is sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sort {
+    /// What the allocators spend
+    Footprint,
+    /// What sys.getsizeof says
+    Own,
+    /// Instances of a type, references to an object
+    Count,
+    /// The type's name
+    Name,
+}
+
+impl From<Sort> for SortBy {
+    fn from(s: Sort) -> SortBy {
+        match s {
+            Sort::Footprint => SortBy::Footprint,
+            Sort::Own => SortBy::Own,
+            Sort::Count => SortBy::Count,
+            Sort::Name => SortBy::Name,
+        }
+    }
+}
+
+/// What to look at, decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Chosen {
+    /// A process that runs.
+    Pid(i32),
+    /// A program to start.
+    Program(Vec<OsString>),
+}
+
+impl Target {
+    /// The one target that was named.
+    pub(crate) fn chosen(&self, command: &str) -> Result<Chosen, Trouble> {
+        match (self.pid.or(self.pid_option), self.program.is_empty()) {
+            (Some(pid), _) => Ok(Chosen::Pid(pid)),
+            (None, false) => Ok(Chosen::Program(self.program.clone())),
+            (None, true) => Err(no_target(command)),
+        }
+    }
+}
+
+impl Object {
+    /// The one target that was named, and the address in it.
+    pub(crate) fn chosen(&self) -> Result<(Chosen, Addr), Trouble> {
+        let (target, address) = match (self.words.as_slice(), self.pid, self.program.is_empty()) {
+            ([address], Some(pid), true) => (Chosen::Pid(pid), address),
+            ([address], None, false) => (Chosen::Program(self.program.clone()), address),
+            ([], None, _) | ([], _, true) => return Err(no_address("4711")),
+            ([word], None, true) => return Err(half_an_object(word)),
+            ([number, address], None, true) => {
+                let pid =
+                    pid(number).map_err(|why| Trouble::usage(format!("{number} is no PID"), why, "exuvia (lists the Python processes)"))?;
+                (Chosen::Pid(pid), address)
+            }
+            _ => {
+                let try_this = "exuvia object 4711 0x7f2ab4c01d30";
+                return Err(Trouble::usage("more than one target was named", "one is looked at at a time", try_this));
+            }
+        };
+        Ok((target, parse_address(address)?))
+    }
+}
+
+impl Look {
+    /// Refuses what does not fit together.
+    pub(crate) fn check(&self, target: &Chosen) -> Result<(), Trouble> {
+        match (self.after, target) {
+            (Some(_), Chosen::Pid(pid)) => Err(Trouble::usage(
+                "--after is for a program that exuvia starts",
+                format!("process {pid} runs already and is looked at now"),
+                "leave --after away, or name a program: --after 5s -- python3 app.py",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn no_target(command: &str) -> Trouble {
+    Trouble::usage(
+        "no target was named",
+        format!("exuvia {command} looks at a process or at a program that it starts"),
+        format!("exuvia {command} 4711, or exuvia {command} -- python3 app.py (exuvia alone lists the Python processes)"),
+    )
+}
+
+/// One word for two: which one is it?
+fn half_an_object(word: &str) -> Trouble {
+    if !word.starts_with("0x") {
+        return no_address(word);
+    }
+    Trouble::usage(
+        "no target was named",
+        "an address belongs to one process",
+        format!("exuvia object 4711 {word} (exuvia alone lists the Python processes)"),
+    )
+}
+
+fn no_address(pid: &str) -> Trouble {
+    Trouble::usage(
+        "no address was named",
+        "exuvia object looks at one object of a process",
+        format!("exuvia objects {pid} (lists addresses), then exuvia object {pid} ADDRESS"),
+    )
+}
+
+fn parse_address(s: &str) -> Result<Addr, Trouble> {
+    let digits = s.strip_prefix("0x").or_else(|| s.strip_prefix("0X"));
+    // Python shows addresses in hex (repr) and in decimal (id): both are taken.
+    let value = match digits {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => s.parse().ok(),
+    };
+    value.filter(|v| *v != 0).map(Addr).ok_or_else(|| {
+        Trouble::usage(
+            format!("{s} is no address"),
+            "an address is a number as repr (0x7f…) or id() shows it",
+            "exuvia objects PID (lists addresses)",
+        )
+    })
+}
+
+fn pid(s: &str) -> Result<i32, String> {
+    match s.parse::<i32>() {
+        Ok(pid) if pid > 0 => Ok(pid),
+        _ => Err("a process id is a whole number above 0".into()),
+    }
+}
+
+fn mode(s: &str) -> Result<snapshot::Mode, String> {
+    match s {
+        "freeze" | "auto" => Ok(snapshot::Mode::Freeze),
+        "fork" | "live" => Err("this release has freeze only".into()),
+        _ => Err("a mode is auto or freeze".into()),
+    }
+}
+
+/// `5s`, `300ms`, `2m`, `0.5` (seconds).
+fn duration(s: &str) -> Result<Duration, String> {
+    const FORM: &str = "a time is a number with ms, s or m: 300ms, 5s";
+    let split = s.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(s.len());
+    let (number, unit) = s.split_at(split);
+    let scale = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        _ => return Err(FORM.into()),
+    };
+    let seconds = number.parse::<f64>().map_err(|_| FORM.to_string())? * scale;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "a time is not negative and not endless".into())
+}
+
+/// clap's error as three lines.
+fn refusal(e: &clap::Error, command: Option<&OsString>) -> Trouble {
+    let rendered = e.render().to_string();
+    let mut lines = rendered.lines().map(str::trim).filter(|l| !l.is_empty());
+    let what = lines.next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':').to_string();
+    let rest: Vec<&str> = lines.collect();
+    let pick = |mark: &str| rest.iter().find_map(|l| l.strip_prefix(mark)).map(|l| l.trim().to_string());
+    let known = command.and_then(|c| c.to_str()).filter(|c| ["types", "objects", "object"].contains(c));
+    // "invalid value 'x' for '--mode <MODE>': the reason" carries its own why.
+    let (what, reason) = match what.split_once("': ") {
+        Some((head, reason)) => (format!("{head}'"), Some(reason.to_string())),
+        None => (what, None),
+    };
+    let listed =
+        || rest.first().filter(|l| !l.starts_with("Usage") && !l.starts_with("For more")).map(|l| l.trim_matches(['[', ']']).to_string());
+    let why = reason
+        .or_else(|| match e.kind() {
+            ErrorKind::ArgumentConflict => Some("one target is looked at at a time".to_string()),
+            ErrorKind::InvalidValue if what.contains("a value is required") => Some("the option takes a value".to_string()),
+            _ => None,
+        })
+        .or_else(|| pick("tip:"))
+        .or_else(listed)
+        .or_else(|| pick("Usage:").map(|u| format!("usage: {u}")))
+        .unwrap_or_else(|| "it is not among the commands and options".into());
+    let help = known.map_or("exuvia --help".to_string(), |c| format!("exuvia {c} --help"));
+    Trouble::usage(what, why, help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_stands_in_the_help_and_no_other() {
+        use clap::CommandFactory;
+        let named: Vec<&str> = HELP.lines().filter_map(|l| l.strip_prefix("  ")?.split_once("   ")).map(|(name, _)| name.trim()).collect();
+        let there: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_string()).collect();
+        assert_eq!(named, there);
+    }
+
+    #[test]
+    fn times_are_read_with_their_units() {
+        for (s, ms) in [("5s", 5000), ("300ms", 300), ("2m", 120_000), ("0.5", 500), ("0s", 0)] {
+            assert_eq!(duration(s), Ok(Duration::from_millis(ms)), "{s}");
+        }
+        for s in ["", "s", "-1s", "5h", "1e300s", "nan"] {
+            assert!(duration(s).is_err(), "{s}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_read_as_python_shows_them() {
+        assert_eq!(parse_address("0x7F00").ok(), Some(Addr(0x7f00)));
+        assert_eq!(parse_address("32512").ok(), Some(Addr(0x7f00)));
+        for s in ["", "0", "0x", "7f00", "-1", "0x1ffffffffffffffff"] {
+            assert!(parse_address(s).is_err(), "{s}");
+        }
+    }
+}

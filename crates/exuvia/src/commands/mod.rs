@@ -1,0 +1,35 @@
+//! One file a command; here is only who is called.
+
+mod list;
+mod object;
+mod objects;
+mod types;
+
+use std::ffi::OsString;
+
+use report::Again;
+
+use crate::cli::{Chosen, Cli, Command};
+use crate::trouble::Trouble;
+
+/// Runs the command that was asked for; without one, lists what could be looked at.
+pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
+    match cli.command {
+        Some(Command::Types(args)) => types::run(&args),
+        Some(Command::Objects(args)) => objects::run(&args),
+        Some(Command::Object(args)) => object::run(&args),
+        None => list::run(),
+    }
+}
+
+/// The target in the words of the line that says what to do next.
+fn again(target: &Chosen) -> Again {
+    match target {
+        Chosen::Pid(pid) => Again::Pid(*pid),
+        Chosen::Program(argv) => Again::Command(argv.iter().map(lossy).collect()),
+    }
+}
+
+fn lossy(word: &OsString) -> String {
+    word.to_string_lossy().into_owned()
+}

@@ -1,0 +1,81 @@
+//! What went wrong, in three lines: what failed, why, what to do; and the exit code.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use report::text;
+
+/// An error as the user sees it.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    kind: Kind,
+    what: String,
+    why: String,
+    advice: String,
+}
+
+/// Whose fault it is; each kind has its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The reader of our output went away (`| head`): nothing is wrong and nobody is there to be told.
+    Quiet,
+    /// Help or version, asked for.
+    Answered,
+    Usage,
+    Target,
+    Own,
+}
+
+impl Trouble {
+    /// The arguments make no sense.
+    pub(crate) fn usage(what: impl Into<String>, why: impl Into<String>, advice: impl Into<String>) -> Trouble {
+        Trouble { kind: Kind::Usage, what: what.into(), why: why.into(), advice: advice.into() }
+    }
+
+    /// The target cannot be read.
+    pub(crate) fn target(what: impl Into<String>, why: impl Into<String>, advice: impl Into<String>) -> Trouble {
+        Trouble { kind: Kind::Target, what: what.into(), why: why.into(), advice: advice.into() }
+    }
+
+    /// Something of ours failed.
+    pub(crate) fn own(what: impl Into<String>, why: impl Into<String>) -> Trouble {
+        Trouble::own_with(what, why, "again; if it stays, please report it with these lines and the output of exuvia --version")
+    }
+
+    /// The same, where there is better advice.
+    pub(crate) fn own_with(what: impl Into<String>, why: impl Into<String>, advice: impl Into<String>) -> Trouble {
+        Trouble { kind: Kind::Own, what: what.into(), why: why.into(), advice: advice.into() }
+    }
+
+    /// Nothing is wrong: what was asked for (help, version) is printed.
+    pub(crate) fn answered() -> Trouble {
+        Trouble { kind: Kind::Answered, what: String::new(), why: String::new(), advice: String::new() }
+    }
+
+    /// Writes the lines to stderr and says what to exit with.
+    pub(crate) fn report(self) -> ExitCode {
+        let code = match self.kind {
+            Kind::Quiet | Kind::Answered => return ExitCode::SUCCESS,
+            Kind::Usage => 2,
+            Kind::Target => 3,
+            Kind::Own => 4,
+        };
+        // Paths and names of a target may stand in any of the lines.
+        let [what, why, advice] = [&self.what, &self.why, &self.advice].map(|l| text::escaped(l));
+        let _ = write!(io::stderr().lock(), "error: {what}\nwhy: {why}\ntry: {advice}\n");
+        ExitCode::from(code)
+    }
+}
+
+impl From<io::Error> for Trouble {
+    /// A failure to write the answer.
+    fn from(e: io::Error) -> Trouble {
+        let mut trouble = Trouble::own("cannot write the answer", e.to_string());
+        if e.kind() == io::ErrorKind::BrokenPipe {
+            trouble.kind = Kind::Quiet;
+        } else {
+            trouble.advice = "look whether the disk is full or the output closed".into();
+        }
+        trouble
+    }
+}

@@ -1,0 +1,56 @@
+//! Wrong arguments: each is refused with exit code 2, in three lines that say what, why and what to do.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+/// The arguments, a part of the first line, a part of the second.
+fn check(args: &str, what: &str, why: &str) {
+    let ran = common::run(&args.split_whitespace().collect::<Vec<_>>());
+    let [error, reason, advice] = ran.refused(2);
+    assert!(error.contains(what), "{args}: {ran:#?}");
+    assert!(reason.contains(why), "{args}: {ran:#?}");
+    assert!(advice.contains("exuvia") || advice.contains("--after"), "{args}: {ran:#?}");
+}
+
+#[test]
+fn wrong_arguments_are_refused_in_three_lines() {
+    check("--foo", "--foo", "usage: exuvia");
+    check("typos", "typos", "");
+    check("type 1", "'type'", "'types'");
+    check("types", "no target", "process or at a program");
+    check("types --", "no target", "process or at a program");
+    check("types abc", "abc", "whole number above 0");
+    check("types 0", "0", "whole number above 0");
+    check("types -p -3", "-3", "");
+    check("types 99999999999", "99999999999", "whole number above 0");
+    check("types 1 2", "'2'", "usage");
+    check("types 1 -p 2", "--pid", "one target");
+    check("types 1 -- python3", "PROGRAM", "one target");
+    check("types -p", "--pid", "takes a value");
+    check("types 1 --jsn", "--jsn", "'--json'");
+    check("types 1 --sort size", "size", "footprint, own, count, name");
+    check("types 1 --limit many", "many", "invalid digit");
+    check("types 1 --max-pause ten", "ten", "300ms");
+    check("types 1 --max-pause 5h", "5h", "ms, s or m");
+    check("types 1 --after 5s", "--after", "runs already");
+    check("types 1 --mode fork", "fork", "freeze only");
+    check("types 1 --mode live", "live", "freeze only");
+    check("types 1 --mode slow", "slow", "auto or freeze");
+    check("objects 1 --type", "--type", "takes a value");
+    check("object", "no address", "one object");
+    check("object 1", "no address", "one object");
+    check("object -p 1", "no address", "one object");
+    check("object 0x7f00", "no target", "one process");
+    check("object 1 here", "here is no address", "0x7f");
+    check("object 1 0", "0 is no address", "0x7f");
+    check("object one 0x7f00", "one is no PID", "whole number");
+    check("object 1 0x7f00 0x7f08", "0x7f08", "");
+    check("object -p 1 2 0x7f00", "more than one target", "");
+}
+
+#[test]
+fn a_name_on_the_command_line_cannot_steer_the_terminal() {
+    let ran = common::run(&["types", "\x1b[31m\u{202e}red"]);
+    ran.refused(2);
+    assert!(!ran.stderr.contains('\x1b') && !ran.stderr.contains('\u{202e}'), "{ran:#?}");
+}

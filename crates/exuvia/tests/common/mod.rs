@@ -1,0 +1,118 @@
+//! Holds what the tests of the command line share: running exuvia, Python targets with a handshake, the form of an error.
+//! Never waits for a time: a target says READY, and is killed when dropped.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, missing_docs, unreachable_pub)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use testbed::Interpreter;
+
+/// What a run of exuvia gave.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The command under test.
+pub fn exuvia() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_exuvia"));
+    command.env_remove("COLUMNS").env_remove("NO_COLOR").stdin(Stdio::null());
+    command
+}
+
+/// Runs exuvia with these arguments to its end.
+pub fn run<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Ran {
+    ran(exuvia().args(args))
+}
+
+/// Runs a command to its end.
+pub fn ran(command: &mut Command) -> Ran {
+    let output = command.output().expect("the command starts");
+    Ran {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+impl Ran {
+    /// It answered, and said nothing else.
+    #[track_caller]
+    pub fn answered(&self) -> &str {
+        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{self:#?}");
+        &self.stdout
+    }
+
+    /// It refused in three lines, with this exit code, and wrote no answer. Gives back the three lines without their words.
+    #[track_caller]
+    pub fn refused(&self, code: i32) -> [&str; 3] {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        assert_eq!(self.stdout, "", "{self:#?}");
+        let lines: Vec<&str> = self.stderr.lines().collect();
+        let [error, why, advice] = lines[..] else { panic!("not three lines: {self:#?}") };
+        let strip = |line: &'_ str, word: &str| -> usize {
+            assert!(line.starts_with(word) && line.len() > word.len(), "a line without {word:?}: {self:#?}");
+            word.len()
+        };
+        [&error[strip(error, "error: ")..], &why[strip(why, "why: ")..], &advice[strip(advice, "try: ")..]]
+    }
+}
+
+/// An interpreter of the machine: the newest of those that the tests know.
+pub fn python() -> &'static Interpreter {
+    testbed::interpreters().found.iter().max_by_key(|i| (i.minor, i.shared)).expect("a Python 3.8 to 3.13 is there")
+}
+
+/// A process that was started for a test and is killed and reaped when dropped.
+pub struct Started {
+    pub child: Child,
+}
+
+impl Started {
+    /// Starts a command and waits until its stdout says READY.
+    pub fn ready(command: &mut Command) -> Started {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the target starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        if line != "READY\n" {
+            let _ = child.kill();
+            let mut stderr = String::new();
+            let _ = child.stderr.take().unwrap().read_to_string(&mut stderr);
+            panic!("the target said {line:?}: {stderr}");
+        }
+        Started { child }
+    }
+
+    /// Starts Python with a script that says READY and then waits for its stdin.
+    pub fn python(script: &str) -> Started {
+        Started::python_of(&python().path, script)
+    }
+
+    /// The same with this executable.
+    pub fn python_of(path: &Path, script: &str) -> Started {
+        Started::ready(Command::new(path).args([
+            "-I",
+            "-c",
+            &format!("{script}\nprint('READY', flush=True)\nimport sys; sys.stdin.read()"),
+        ]))
+    }
+
+    pub fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The root of the workspace.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
