@@ -5,18 +5,19 @@
 //! Why it is fast: pages get their memory before the stop (an untouched buffer costs a fault a page: 0.3 GB/s), in huge
 //! pages where the target is dense; in the stop each worker asks the pagemap for a stretch and copies it, both threads at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use memory::{Addr, Bytes, Image, Memory, Segment};
+use memory::{Addr, Bytes, Image, Mapping, Memory, Segment};
 
 use crate::error::TargetError;
-use crate::pagemap::{Pagemap, Want};
+use crate::pagemap::{Pagemap, Want, PAGE};
 use crate::plan::{Piece, Plan};
 use crate::process::Process;
-use crate::sys::bulk::read_runs;
+use crate::sys::bulk::{read_file, read_runs};
 use crate::sys::island::{Island, HUGE};
 
 /// Workers share the target in stretches of this size.
@@ -42,6 +43,8 @@ pub(crate) struct Copy {
     /// Copied before the stop.
     before: Plan,
     placed: Vec<Placed>,
+    /// Opened until the copy is complete; `None` for those that cannot be.
+    files: HashMap<(u64, String), Option<Arc<File>>>,
     unreadable: u64,
     copied: u64,
 }
@@ -51,6 +54,8 @@ pub(crate) struct Copy {
 struct Placed {
     piece: Piece,
     island: usize,
+    /// The file that its untouched pages are read from, so that reading does not touch them in the target.
+    file: Option<Arc<File>>,
     /// Pages that could not be read, and (where not all pages are wanted and the rest is not zero) those left out.
     holes: Vec<(u64, u64)>,
 }
@@ -66,10 +71,10 @@ impl Copy {
     /// Reserves room for `plan`, copies what cannot change, and counts what the stop will have to copy.
     pub(crate) fn prepare(process: &Process, plan: Plan) -> Result<(Copy, Bytes), TargetError> {
         let pid = process.pid();
-        let mut copy = Copy { pid, islands: Vec::new(), before: Plan::default(), placed: Vec::new(), unreadable: 0, copied: 0 };
+        let mut copy = Copy::empty(pid);
         copy.reserve(&plan)?;
         for piece in &plan.pieces {
-            copy.place(piece, &[])?;
+            copy.place(process, piece, &[])?;
         }
         let pagemap = copy.pagemap()?;
         let touched = AtomicU64::new(0);
@@ -87,15 +92,15 @@ impl Copy {
     }
 
     /// Copies a part of the target beside the copy, to learn how fast this goes. Returns bytes in a second.
-    pub(crate) fn speed(&self, resident: Bytes) -> Result<f64, TargetError> {
+    pub(crate) fn speed(&self, process: &Process, resident: Bytes) -> Result<f64, TargetError> {
         let Some(largest) = self.placed.iter().filter(|p| !p.piece.before).max_by_key(|p| p.piece.end - p.piece.start) else {
             return Ok(SPEED_DEFAULT);
         };
         if resident.0 < 4 * PROBE {
             return Ok(SPEED_DEFAULT);
         }
-        let mut probe = Copy { pid: self.pid, islands: Vec::new(), before: Plan::default(), placed: Vec::new(), unreadable: 0, copied: 0 };
-        probe.place(&largest.piece.front(PROBE), &[])?;
+        let mut probe = Copy::empty(self.pid);
+        probe.place(process, &largest.piece.front(PROBE), &[])?;
         probe.populate()?;
         let begun = Instant::now();
         let stretches = probe.stretches(|_| true);
@@ -138,7 +143,7 @@ impl Copy {
     }
 
     /// Copies, in the stop, all that `plan` wants and that was not copied before. `deadline`: give up then.
-    pub(crate) fn take(&mut self, plan: &Plan, deadline: Option<Instant>) -> Result<(), TargetError> {
+    pub(crate) fn take(&mut self, process: &Process, plan: &Plan, deadline: Option<Instant>) -> Result<(), TargetError> {
         let stale: Vec<(u64, u64)> = std::mem::take(&mut self.placed)
             .into_iter()
             .filter(|p| p.piece.before)
@@ -155,12 +160,15 @@ impl Copy {
         let kept = self.placed.len();
         for piece in &plan.pieces {
             if !(piece.before && self.before.contains(piece)) {
-                self.place(piece, &stale)?;
+                self.place(process, piece, &stale)?;
             }
         }
         let fresh: Vec<Stretch> = self.stretches_from(kept, |_| true);
         self.fill(&fresh, deadline)?;
         self.placed.sort_by_key(|p| p.piece.start);
+        // A target has hundreds of libraries; their descriptors are not needed any more.
+        self.files.clear();
+        self.placed.iter_mut().for_each(|p| p.file = None);
         Ok(())
     }
 
@@ -195,6 +203,11 @@ impl Copy {
         Bytes(self.unreadable)
     }
 
+    fn empty(pid: i32) -> Copy {
+        let (islands, placed) = (Vec::new(), Vec::new());
+        Copy { pid, islands, before: Plan::default(), placed, files: HashMap::new(), unreadable: 0, copied: 0 }
+    }
+
     /// One island for each group of mappings.
     fn reserve(&mut self, plan: &Plan) -> Result<(), TargetError> {
         let mut groups: Vec<(u64, u64)> = Vec::new();
@@ -214,7 +227,7 @@ impl Copy {
     }
 
     /// Finds or makes the room for a piece. Nothing may lie in a `stale` range: other bytes were copied there.
-    fn place(&mut self, piece: &Piece, stale: &[(u64, u64)]) -> Result<(), TargetError> {
+    fn place(&mut self, process: &Process, piece: &Piece, stale: &[(u64, u64)]) -> Result<(), TargetError> {
         let (start, end) = (piece.start, piece.end);
         let clean = !stale.iter().any(|s| s.0 < end && start < s.1);
         let island = match self.islands.iter().position(|i| clean && i.covers(start, end)) {
@@ -231,8 +244,15 @@ impl Copy {
                 island.open(start, end).map_err(|e| no_room(self.pid, e))?;
             }
         }
-        self.placed.push(Placed { piece: piece.clone(), island, holes: Vec::new() });
+        let file = piece.file.as_ref().filter(|_| piece.want == Want::All).and_then(|m| self.file(process, m));
+        self.placed.push(Placed { piece: piece.clone(), island, file, holes: Vec::new() });
         Ok(())
+    }
+
+    /// The file behind a mapping, opened once.
+    fn file(&mut self, process: &Process, mapping: &Mapping) -> Option<Arc<File>> {
+        let open = || process.open_mapped(mapping).ok().map(Arc::new);
+        self.files.entry((mapping.inode, mapping.path.clone())).or_insert_with(open).clone()
     }
 
     fn stretches(&self, which: impl Fn(&Piece) -> bool) -> Vec<Stretch> {
@@ -265,8 +285,21 @@ impl Copy {
             let Some(island) = self.islands.get(placed.island) else { return Ok(()) };
             let mut runs = Vec::new();
             let mut bad = Vec::new();
-            pagemap.runs(s.start, s.end, placed.piece.want, &mut runs).map_err(|e| proc_error(pid, e))?;
-            let got = read_runs(pid, island, &runs, &mut bad).map_err(|e| proc_error(pid, e))?;
+            // Where the file is at hand only touched pages are read from the target: reading others would make them resident there.
+            let want = if placed.file.is_some() { Want::Touched } else { placed.piece.want };
+            pagemap.runs(s.start, s.end, want, &mut runs).map_err(|e| proc_error(pid, e))?;
+            let mut got = read_runs(pid, island, &runs, &mut bad).map_err(|e| proc_error(pid, e))?;
+            if let (Some(file), Some(mapping)) = (&placed.file, &placed.piece.file) {
+                for (start, end) in between(&runs, s.start, s.end) {
+                    let offset = mapping.offset.saturating_add(start - placed.piece.start);
+                    let read = read_file(file, offset, island, start, end);
+                    got += read;
+                    let whole = (start + read).next_multiple_of(PAGE);
+                    if whole < end {
+                        bad.push((whole, end));
+                    }
+                }
+            }
             copied.fetch_add(got, Ordering::Relaxed);
             if placed.piece.want == Want::Written {
                 bad.extend(between(&runs, s.start, s.end));

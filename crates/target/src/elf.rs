@@ -10,7 +10,6 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
 
 use memory::{Addr, Mapping, Memory, Module};
 use object::read::elf::ElfFile64;
@@ -18,7 +17,7 @@ use object::{Endianness, Object, ObjectSection, ObjectSegment, ReadCache, ReadRe
 
 use crate::error::TargetError;
 use crate::pagemap::PAGE;
-use crate::process::{open_regular, Process};
+use crate::process::Process;
 
 /// No process maps more files that are looked at: a bound against a hostile one (vm.max_map_count is 65530 by default).
 const FILES_MAX: usize = 16_384;
@@ -97,7 +96,7 @@ pub(crate) fn pythons(process: &Process) -> Result<Vec<Module>, TargetError> {
     let mut found = Vec::new();
     let mut unreadable: Vec<(String, io::Error)> = Vec::new();
     for file in mapped_files(process, &mappings) {
-        match open_mapped(process, file) {
+        match process.open_mapped(file) {
             Ok(opened) => found.extend(python_module(opened, file, process)),
             Err(e) => unreadable.push((file.path.clone(), e)),
         }
@@ -119,7 +118,7 @@ pub(crate) fn pythons(process: &Process) -> Result<Vec<Module>, TargetError> {
 pub(crate) fn find_symbols(process: &Process, names: &[&str]) -> Result<Vec<Addr>, TargetError> {
     let mappings = process.mappings()?;
     for mapping in mapped_files(process, &mappings) {
-        let Ok(file) = open_mapped(process, mapping) else { continue };
+        let Ok(file) = process.open_mapped(mapping) else { continue };
         let cache = ReadCache::new(file);
         let Some(elf) = Elf::parse(&cache, mapping.start) else { continue };
         let found: Vec<Addr> = names.iter().filter_map(|name| elf.defined(name)).collect();
@@ -147,27 +146,6 @@ fn mapped_files<'m>(process: &Process, mappings: &'m [Mapping]) -> Vec<&'m Mappi
         }
     }
     files
-}
-
-/// Opens the file behind a mapping: by the kernel's own link (it needs rights, but survives a replaced file), by its path
-/// below the target's root, or as its executable. The latter two must have the mapped inode.
-fn open_mapped(process: &Process, mapping: &Mapping) -> io::Result<File> {
-    let pid = process.pid();
-    if let Ok(file) = open_regular(&format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start.0, mapping.end.0)) {
-        return Ok(file);
-    }
-    let by_path = open_regular(&format!("/proc/{pid}/root{}", mapping.path));
-    if let Ok(file) = &by_path {
-        if file.metadata()?.ino() == mapping.inode {
-            return by_path;
-        }
-    }
-    let exe = format!("/proc/{pid}/exe");
-    if std::fs::read_link(&exe).is_ok_and(|path| path.to_string_lossy() == mapping.path) {
-        return open_regular(&exe);
-    }
-    // The path leads to another file now: an upgrade replaced it under the running process.
-    by_path.and(Err(io::Error::from_raw_os_error(libc::ESTALE)))
 }
 
 /// The module of a file that defines `_PyRuntime`.

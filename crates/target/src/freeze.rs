@@ -154,7 +154,7 @@ impl<'p> Prepared<'p> {
             return Err(TargetError::TooLittleMemory { pid, needed: resident, available });
         }
         if !held {
-            let expected = Duration::from_secs_f64(resident.0 as f64 / copy.speed(resident)?);
+            let expected = Duration::from_secs_f64(resident.0 as f64 / copy.speed(process, resident)?);
             if expected > options.max_pause {
                 return Err(TargetError::PauseTooLong { pid, resident, expected, limit: options.max_pause });
             }
@@ -219,7 +219,7 @@ fn in_the_stop(
     }
     let mappings = process.mappings()?;
     let plan = plan(process, &mappings);
-    copy.take(&plan, deadline)?;
+    copy.take(process, &plan, deadline)?;
     Ok(Some((mappings, plan.gaps(), quiet)))
 }
 

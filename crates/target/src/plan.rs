@@ -37,8 +37,8 @@ pub(crate) struct Piece {
     pub(crate) want: Want,
     /// Copied before the stop.
     pub(crate) before: bool,
-    /// Inode and offset of the file: with the range they tell whether it is still the same mapping.
-    identity: (u64, u64),
+    /// The mapping, where it is one of a file.
+    pub(crate) file: Option<Mapping>,
 }
 
 impl Piece {
@@ -62,10 +62,11 @@ impl Plan {
             mappings.iter().filter(|m| m.inode != 0 && m.offset == 0 && m.read && is_elf(m)).map(|m| (m.inode, m.path.as_str())).collect();
         let mut plan = Plan::default();
         for m in mappings {
-            let (start, end, identity) = (m.start.0, m.end.0, (m.inode, m.offset));
+            let (start, end) = (m.start.0, m.end.0);
+            let file = (m.inode != 0).then(|| m.clone());
             match treat(m, elf.contains(&(m.inode, m.path.as_str()))) {
-                Treatment::Stopped(want) => plan.pieces.push(Piece { start, end, want, before: false, identity }),
-                Treatment::Before => plan.pieces.push(Piece { start, end, want: Want::All, before: true, identity }),
+                Treatment::Stopped(want) => plan.pieces.push(Piece { start, end, want, before: false, file }),
+                Treatment::Before => plan.pieces.push(Piece { start, end, want: Want::All, before: true, file }),
                 Treatment::LeftOut(why) => *plan.gaps.entry(why).or_default() += m.len(),
             }
         }
@@ -94,8 +95,9 @@ fn treat(m: &Mapping, elf: bool) -> Treatment {
     if !m.read {
         return LeftOut("reserved address space and guard pages");
     }
-    // A private mapping of /dev/zero is anonymous memory, as old allocators ask for it.
-    if m.inode == 0 || m.path == "/dev/zero" {
+    // A private mapping of /dev/zero is anonymous memory, as old allocators ask for it; huge pages asked for with
+    // MAP_HUGETLB show a file that nobody made. Reading an untouched one of those would give it memory in the target.
+    if m.inode == 0 || m.path == "/dev/zero" || m.path.starts_with("/anon_hugepage") {
         return Stopped(Want::Touched);
     }
     if m.path.starts_with("/dev/") || m.path.starts_with("anon_inode:") {
@@ -128,6 +130,7 @@ mod tests {
         check("1000-2000 rw-p 0 00:00 0 [heap]", false, Stopped(Want::Touched));
         check("1000-2000 rw-p 0 00:00 0 [anon: glibc: malloc]", false, Stopped(Want::Touched));
         check("1000-2000 rw-p 0 00:05 7 /dev/zero", false, Stopped(Want::Touched));
+        check("1000-2000 rw-p 0 00:0f 7 /anon_hugepage (deleted)", false, Stopped(Want::Touched));
         check("1000-2000 r--p 0 00:00 0", false, Stopped(Want::Touched));
         check("1000-2000 ---p 0 00:00 0", false, LeftOut("reserved address space and guard pages"));
         check("1000-2000 rw-s 0 00:05 7 /dev/shm/x", false, LeftOut("shared mappings"));

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSliceMut, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 
 use memory::{Addr, Fault, Mapping, Memory, Module};
 use nix::errno::Errno;
@@ -100,6 +100,27 @@ impl Process {
         Status::read(self.pid).map(|s| s.state).map_err(|e| TargetError::from_proc(self.pid, "reading /proc/PID/status", e))
     }
 
+    /// Opens the file behind a mapping: by the kernel's own link (it needs rights, but survives a replaced file), by its path
+    /// below the target's root, or as its executable. By its path it must have the mapped inode.
+    pub(crate) fn open_mapped(&self, mapping: &Mapping) -> io::Result<File> {
+        let pid = self.pid;
+        if let Ok(file) = open_regular(&format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start.0, mapping.end.0)) {
+            return Ok(file);
+        }
+        let by_path = open_regular(&format!("/proc/{pid}/root{}", mapping.path));
+        if let Ok(file) = &by_path {
+            if file.metadata()?.ino() == mapping.inode {
+                return by_path;
+            }
+        }
+        let exe = format!("/proc/{pid}/exe");
+        if std::fs::read_link(&exe).is_ok_and(|path| path.to_string_lossy() == mapping.path) {
+            return open_regular(&exe);
+        }
+        // The path leads to another file now: an upgrade replaced it under the running process.
+        by_path.and(Err(io::Error::from_raw_os_error(libc::ESTALE)))
+    }
+
     /// Whether it is still the process and the program that was opened.
     pub(crate) fn check_same(&self) -> Result<(), TargetError> {
         let pid = self.pid;
@@ -188,7 +209,7 @@ pub(crate) fn read_proc(pid: i32, name: &'static str) -> Result<Vec<u8>, TargetE
 }
 
 /// Opens a file that may be anything (the target chose its path): not following into a FIFO or a device.
-pub(crate) fn open_regular(path: &str) -> io::Result<File> {
+fn open_regular(path: &str) -> io::Result<File> {
     let file = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::from_raw_os_error(libc::ENOEXEC));

@@ -5,6 +5,7 @@ mod support;
 
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
+    use std::io::{Read, Write};
     use std::os::unix::process::{CommandExt, ExitStatusExt};
     use std::process::{Child, Command, Stdio};
     use std::time::Duration;
@@ -16,7 +17,7 @@ mod tests {
     use nix::unistd::Pid;
     use testbed::{for_each_interpreter, interpreters, Interpreter, Scratch, Target};
 
-    use crate::support::{catch, command, is_free, may_trace, options, script, signal, state, tracer, wait_for};
+    use crate::support::{catch, command, is_free, may_trace, options, script, signal, state, status, tracer, wait_for};
 
     /// The program of `busy.py` and what it says of itself.
     struct Busy {
@@ -54,16 +55,18 @@ mod tests {
 
         /// A command that stops and lets go this target again and again: the word is never zero.
         fn pester(&self) -> Child {
-            let word = (self.marker + 1).0.to_string();
-            let pid = self.pid.to_string();
-            let mut c = Command::new(command());
-            c.args(["freeze", &pid, "60000", &word]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-            c.spawn().unwrap()
+            pester(self.pid, self.marker + 1)
         }
 
         fn wait_until_it_stands(&self) {
             catch("a trace stop", || (state(self.pid) == Some('t')).then_some(()));
         }
+    }
+
+    fn pester(pid: i32, never_zero: Addr) -> Child {
+        let mut c = Command::new(command());
+        c.args(["freeze", &pid.to_string(), "60000", &never_zero.0.to_string()]);
+        c.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap()
     }
 
     fn any() -> &'static Interpreter {
@@ -152,12 +155,41 @@ mod tests {
             .spawn()
             .unwrap();
         let mut line = [0u8; 5];
-        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
         std::fs::remove_file(&copy).unwrap();
         let found = open(child.id() as i32).unwrap().python();
         drop(child.stdin.take());
         child.wait().unwrap();
         assert!(found.unwrap().symbol("_PyRuntime").is_some());
+    }
+
+    #[test]
+    fn what_cannot_change_is_copied_and_nothing_is_made_resident_by_it() {
+        if !may_trace() {
+            return;
+        }
+        for_each_interpreter(|py| {
+            let mut target = Target::start_path::<&str>(&py.path, &script("busy.py"), &["idle"]).unwrap();
+            let pid = target.pid() as i32;
+            let process = open(pid).unwrap();
+            let resident = || (status(pid, "RssFile").unwrap(), status(pid, "RssAnon").unwrap());
+            // The first look reads the ELF headers, which the loader has touched anyway; compare from then on.
+            process.python().unwrap();
+            let before = resident();
+            let frozen = freeze(&process, &options()).unwrap();
+            assert_eq!(resident(), before);
+            let image = frozen.image();
+            let mut compared = 0;
+            for m in frozen.mappings().iter().filter(|m| m.path.contains("python") && m.read && !m.write && !m.exec && !m.shared) {
+                let mut live = vec![0u8; m.len() as usize];
+                process.read(m.start, &mut live).unwrap();
+                assert!(image.slice(m.start, live.len()).unwrap() == live, "{m:?}");
+                compared += live.len();
+            }
+            assert!(compared > 100_000, "{compared} bytes");
+            target.tell("end").unwrap();
+            assert!(target.finish().unwrap().success());
+        });
     }
 
     #[test]
@@ -214,7 +246,7 @@ mod tests {
             // It may notice in this attempt, or (stopped just before the answer) not at all: then it is still pestering.
             let ended = wait_for("its end", || held.try_wait().unwrap());
             let mut text = String::new();
-            std::io::Read::read_to_string(held.stderr.as_mut().unwrap(), &mut text).unwrap();
+            held.stderr.as_mut().unwrap().read_to_string(&mut text).unwrap();
             (ended.code(), text)
         };
         assert_eq!(output.0, Some(3), "{}", output.1);
@@ -244,6 +276,69 @@ mod tests {
         command.wait().unwrap();
         wait_for("freedom", || is_free(busy.pid).then_some(()));
         assert_eq!(busy.target.ask("signals").unwrap(), "60 60");
+        busy.end();
+    }
+
+    /// A thread that is about to receive a signal when it is stopped must be given it when it goes on. That happens seldom, so
+    /// there is a flood of real-time signals (they queue up, one byte on stdout each) while the target is stopped again and again.
+    #[test]
+    fn no_signal_of_a_flood_is_lost_or_doubled() {
+        if !may_trace() {
+            return;
+        }
+        const FLOOD: usize = 20_000;
+        let mut child = Command::new(&newest().path).arg(script("flood.py")).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let mut ready = [0u8; 1];
+        stdout.read_exact(&mut ready).unwrap();
+        let pid = child.id() as i32;
+        let mut word = String::new();
+        while !word.ends_with('\n') {
+            stdout.read_exact(&mut ready).unwrap();
+            word.push(char::from(ready[0]));
+        }
+        let mut command = pester(pid, Addr(word.trim().parse().unwrap()));
+        // The shell's own `kill` starts no process each time. It sends no more than what is awaited: the queue has a limit.
+        let mut shell = Command::new("sh").stdin(Stdio::piped()).spawn().unwrap();
+        let mut bytes = [0u8; 100];
+        for _ in 0..FLOOD / bytes.len() {
+            writeln!(shell.stdin.as_mut().unwrap(), "{}", format!("kill -s RTMIN {pid};").repeat(bytes.len())).unwrap();
+            stdout.read_exact(&mut bytes).unwrap();
+        }
+        command.kill().unwrap();
+        command.wait().unwrap();
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        // SIGTERM ends it by an exit, so what follows on stdout is its own byte and whatever was too much.
+        signal(pid, Signal::SIGTERM);
+        let mut rest = Vec::new();
+        stdout.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, [Signal::SIGTERM as u8]);
+        assert!(child.wait().unwrap().success());
+    }
+
+    #[test]
+    fn a_guardian_is_deaf_to_all_but_its_command() {
+        if !may_trace() {
+            return;
+        }
+        let busy = Busy::start(any());
+        let mut command = busy.pester();
+        let guardian = guardian_of(&command);
+        for deaf_to in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGTSTP] {
+            busy.wait_until_it_stands();
+            signal(guardian, deaf_to);
+        }
+        // It serves on: the target is let go and stopped again, by the same guardian.
+        for _ in 0..3 {
+            catch("the target going on", || (state(busy.pid) != Some('t')).then_some(()));
+            busy.wait_until_it_stands();
+        }
+        assert_eq!(guardian_of(&command), guardian);
+        command.kill().unwrap();
+        command.wait().unwrap();
+        wait_for("the guardian's end", || is_gone(guardian));
+        assert!(is_free(busy.pid));
         busy.end();
     }
 
@@ -280,7 +375,7 @@ mod tests {
                 .spawn()
                 .unwrap();
             let mut ready = [0u8; 5];
-            std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
+            child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
             match open(child.id() as i32).and_then(|p| freeze(&p, &options())) {
                 Ok(_) => read += 1,
                 Err(

@@ -239,3 +239,46 @@ fn why_not(pid: i32, tid: i32, error: &io::Error) -> Refusal {
 fn system(call: SystemCall, errno: Option<i32>) -> Refusal {
     Refusal::System { call, errno: errno.unwrap_or_default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// The moment between attaching and asking to stop, in which a signal may come: here it always does.
+    #[test]
+    fn a_signal_caught_on_the_way_is_handed_back() {
+        for signal in ["USR1", "RTMIN"] {
+            let script = format!("trap 'echo got; exit 0' {signal}; echo ready; while :; do :; done");
+            let mut child = Command::new("sh").args(["-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            assert_eq!(lines.next().unwrap().unwrap(), "ready");
+            let pid = child.id() as i32;
+            let mut tracees = Tracees::default();
+            if let Err(e) = tracees.adopt(pid, 0) {
+                println!("left out: ptrace is refused on this machine: {e}");
+                assert!(std::env::var("EXUVIA_REQUIRE_ALL").map_or(true, |v| v != "1"), "and EXUVIA_REQUIRE_ALL=1");
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return;
+            }
+            Command::new("sh").args(["-c", &format!("kill -s {signal} {pid}")]).status().unwrap();
+            // Seen, but not delivered yet.
+            let caught = loop {
+                match Status::read(pid).unwrap().state {
+                    't' => break tracees.stop_all(pid, std::thread::sleep),
+                    _ => std::thread::yield_now(),
+                }
+            };
+            assert_eq!(caught, Ok(vec![pid]));
+            let standing = tracees.get(pid).map(|t| t.state);
+            assert!(matches!(standing, Some(State::Standing { signal: 1.. })), "{standing:?}");
+            tracees.release_all();
+            assert!(tracees.get(pid).is_none());
+            assert_eq!(lines.next().map(Result::unwrap).as_deref(), Some("got"));
+            assert!(child.wait().unwrap().success());
+        }
+    }
+}

@@ -1,9 +1,12 @@
 //! Bulk reads of a target's memory into an island.
 //!
-//! Holds: [`read_runs`], process_vm_readv with many ranges a call. Never does: choose the ranges.
+//! Holds: [`read_runs`], process_vm_readv with many ranges a call, and [`read_file`] for what only the file has.
+//! Never does: choose the ranges.
 //! Sources: process_vm_readv(2): reads are partial at the granularity of pages, a fault ends the call early.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 
 use crate::sys::island::Island;
 
@@ -38,6 +41,25 @@ pub(crate) fn read_runs(pid: i32, island: &Island, runs: &[(u64, u64)], unreadab
     }
     copied += flush(pid, &mut local, &mut remote, unreadable)?;
     Ok(copied)
+}
+
+/// Reads a file from `offset` into the island's `start..end`. Returns the bytes read: fewer where the file ends or fails.
+/// The caller owns that part of the island, as for [`read_runs`].
+pub(crate) fn read_file(file: &File, offset: u64, island: &Island, start: u64, end: u64) -> u64 {
+    let Ok((base, length)) = island.window(start, end) else { return 0 };
+    let mut done = 0;
+    while done < length {
+        let Ok(at) = libc::off_t::try_from(offset.saturating_add(done as u64)) else { break };
+        // SAFETY: `base..base + length` lies within an island that the caller owns, and `done` is below `length`.
+        let got = unsafe { libc::pread(file.as_raw_fd(), base.byte_add(done), length - done, at) };
+        match usize::try_from(got) {
+            Ok(0) => break,
+            Ok(got) => done += got,
+            Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    done as u64
 }
 
 /// Reads all ranges of a batch; where one faults, that page is noted and the rest goes on behind it.
@@ -134,6 +156,21 @@ mod tests {
         let skip = (begin - source.as_ptr() as u64) as usize;
         assert_eq!(copy.bytes(begin + 2 * PAGE, end), &source[skip + 2 * PAGE as usize..skip + (end - begin) as usize]);
         assert!(copy.bytes(begin + PAGE, begin + 2 * PAGE).iter().all(|&b| b == 0));
+    }
+
+    #[test]
+    fn a_file_fills_its_part_and_ends() {
+        let scratch = testbed::Scratch::new().unwrap();
+        let path = scratch.path().join("file");
+        let bytes: Vec<u8> = (0..3 * PAGE + 5).map(|i| (i % 251) as u8).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        let file = File::open(&path).unwrap();
+        let island = Island::reserve(0x5000_0000, 0x5000_0000 + 8 * PAGE).unwrap();
+        island.open(0x5000_0000, 0x5000_0000 + 8 * PAGE).unwrap();
+        assert_eq!(read_file(&file, PAGE, &island, 0x5000_0000 + PAGE, 0x5000_0000 + 8 * PAGE), 2 * PAGE + 5);
+        let page = PAGE as usize;
+        assert_eq!(&island.bytes(0x5000_0000, 0x5000_0000 + 8 * PAGE)[page..3 * page + 5], &bytes[page..]);
+        assert_eq!(read_file(&file, 0, &island, 0x5000_0000 + 7 * PAGE, 0x5000_0000 + 9 * PAGE), 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 Three threads work on data of their own and compare; one writes the same rising number into two arrays, far apart in
 memory. Prints READY, then answers lines on stdin: `where` (addresses of the two arrays and of a bytes object whose
 content is 1000 times "marker-" and the PID), `check` (threads' rounds so far and errors found), `signals` (SIGUSR1 and
-SIGRTMIN handled), `threads` (kernel numbers), `work` (waits until every thread did more rounds), `end`.
+SIGRTMIN handled), `threads` (kernel numbers), `work` (waits until every thread did more rounds), `end`. With the argument `idle` no thread is started.
 """
 import array
 import ctypes
@@ -52,6 +52,8 @@ def count():
 for number in SIGNALS:
     signal.signal(number, handler)
 THREADS = [threading.Thread(target=work, args=(i,)) for i in range(3)] + [threading.Thread(target=count)]
+if "idle" in sys.argv:
+    THREADS = []
 for t in THREADS:
     t.start()
 print("READY", flush=True)
