@@ -258,3 +258,20 @@ fn exuvia_alone_lists_the_processes_and_the_next_command() {
     assert!(row.is_some_and(|r| r.contains("python")) || ran.stdout.contains("smaller one"), "{ran:#?}");
     assert!(ran.stdout.lines().last().unwrap().starts_with("next: exuvia types "), "{ran:#?}");
 }
+
+/// Words of the interpreter's own data that happened to look like the header of an immortal `bytes` made a heap of
+/// petabytes: whenever the address space was laid out so that a pointer in front of `&PyBytes_Type` had bit 31 set.
+#[test]
+fn a_heap_is_no_larger_than_what_was_copied_of_it() {
+    testbed::for_each_interpreter(|py| {
+        let target = Started::python_of(&py.path, "");
+        // The layout of the address space is drawn anew by each start, and so was the failure.
+        for target in [target, Started::python_of(&py.path, ""), Started::python_of(&py.path, "")] {
+            let answer = json(run(&["types", "--json", &target.pid()]).answered());
+            let copied = answer["target"]["copied_bytes"].as_u64().unwrap();
+            for sum in ["own_bytes", "footprint_bytes"] {
+                assert!(answer["coverage"][sum].as_u64().unwrap() <= copied, "{sum}: {answer}");
+            }
+        }
+    });
+}

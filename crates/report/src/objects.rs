@@ -30,10 +30,12 @@ pub fn table(out: &mut dyn Write, snapshot: &Snapshot, objects: &Listing<'_>, st
     for (o, name) in objects.rows() {
         table.row(out, &cells(&o, name))?;
     }
-    let hidden = objects.matched - objects.len() as u64;
-    let total = format!("{}, {} own, {} footprint", text::counted(objects.matched, "object"), objects.own_bytes, objects.footprint_bytes);
-    let shown = if hidden > 0 { format!(" ({} not shown: --limit 0 shows all)", text::grouped(hidden)) } else { String::new() };
-    head::write_cut(out, &format!("{total}{shown}"), style)?;
+    let sums = format!("{} own, {} footprint", objects.own_bytes, objects.footprint_bytes);
+    let total = match objects.matched - objects.len() as u64 {
+        0 => format!("{}, {sums}", text::counted(objects.matched, "object")),
+        _ => format!("{} of {} shown (--limit 0: all); all: {sums}", text::grouped(objects.len() as u64), text::grouped(objects.matched)),
+    };
+    head::write_cut(out, &total, style)?;
     next(out, objects, style)
 }
 
