@@ -272,7 +272,8 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         let heap = &self.shared.world.heap;
         let count = heap.refcount(o);
         let raw = o.u64(0).ok()?;
-        let possible = count.immortal || (1..1 << 31).contains(&raw);
+        // An immortal count is one too: a header whose upper half is not empty is a pointer (Include/object.h, 3.12–3.13).
+        let possible = if count.immortal { raw >> 32 == 0 } else { (1..1 << 31).contains(&raw) };
         if !possible {
             return None;
         }
@@ -289,9 +290,11 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         if t.is_metatype() && heap.type_at(o.addr).is_none() {
             return None;
         }
-        let mut sound = Sound { heap, wrong: false };
-        let decoded = heap.decode(o, &t, &mut sound);
-        (decoded.is_ok() && !sound.wrong).then_some(t)
+        let mut sound = Sound { heap, wrong: false, owned: 0 };
+        let own = heap.decode(o, &t, &mut sound).ok()?;
+        // All of its body is there. (What it owns may count less than what it takes, so this is a lower bound.)
+        let body = own.saturating_sub(sound.owned).saturating_sub(t.pre);
+        (!sound.wrong && o.bytes(0, body).is_ok()).then_some(t)
     }
 
     /// Joins what another worker found.
@@ -372,6 +375,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
 struct Sound<'h, 'm> {
     heap: &'h cpython::Heap<'m>,
     wrong: bool,
+    owned: u64,
 }
 
 impl Visitor for Sound<'_, '_> {
@@ -382,7 +386,9 @@ impl Visitor for Sound<'_, '_> {
         self.reference(to, label);
     }
     fn scanned(&mut self, _: Addr, _: Label) {}
-    fn owns(&mut self, _: Addr, _: u64) {}
+    fn owns(&mut self, _: Addr, bytes: u64) {
+        self.owned = self.owned.saturating_add(bytes);
+    }
     fn torn(&mut self, _: Torn) {
         self.wrong = true;
     }

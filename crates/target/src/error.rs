@@ -341,11 +341,11 @@ impl TargetError {
             NotPython { .. } => "pgrep -a python (a wrapper script's child is the Python process)".to_string(),
             FilesUnreadable { pid, .. } => Missing::Unknown.advice(*pid),
             PauseTooLong { expected, .. } => {
-                format!("--max-pause {}ms to allow it, or --mode live to read without a stop", (expected.as_millis() * 3 / 2).max(1))
+                format!("--max-pause {}ms to allow it", (expected.as_millis() * 3 / 2).max(1))
             }
-            PauseOverrun { .. } => "again when the machine is less busy, or a larger --max-pause, or --mode live".to_string(),
-            WouldNotStop { .. } => "again, or --mode live to read without a stop".to_string(),
-            TooLittleMemory { .. } => "free memory, raise the control group's limit, or --mode live".to_string(),
+            PauseOverrun { .. } => "again when the machine is less busy, or a larger --max-pause".to_string(),
+            WouldNotStop { .. } => "again in a moment".to_string(),
+            TooLittleMemory { .. } => "free memory, or raise the control group's limit".to_string(),
             CannotStart { program, .. } => format!("command -v {program}"),
             NoProgram => "-- python3 app.py".to_string(),
             Guardian { .. } | System { .. } => "again; if it stays, please report it with this text".to_string(),
