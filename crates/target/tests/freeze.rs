@@ -547,7 +547,7 @@ mod tests {
         let nobody = FreezeOptions { guardian: "/nonexistent".into(), ..options() };
         let error = freeze(&process, &FreezeOptions { max_pause: Duration::ZERO, ..nobody.clone() }).unwrap_err();
         assert!(matches!(error, TargetError::PauseTooLong { limit: Duration::ZERO, .. }), "{error:?}");
-        assert!(error.advice().contains("--max-pause") && error.advice().contains("--mode live"));
+        assert!(error.advice().contains("--max-pause"));
         let error = freeze(&process, &nobody).unwrap_err();
         assert!(matches!(error, TargetError::Guardian { .. }), "{error:?}");
         busy.end();
