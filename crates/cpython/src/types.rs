@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use memory::{Addr, Memory};
 
-use crate::heap::Heap;
+use crate::heap::{Heap, Obj};
 use crate::layout::rules::ManagedDict;
-use crate::layout::Fields;
+use crate::layout::{Fields, TypeFields};
 use crate::objects::{Decoder, Kind};
 
 /// `tp_flags` bits (`Include/object.h`).
@@ -93,6 +93,8 @@ pub struct TypeInfo {
     pub decoder: Arc<Decoder>,
     /// Whether layers made by `class` statements stand above the C base.
     pub python_class: bool,
+    /// The collector sees that instances refer to their class.
+    pub class_visible: bool,
     /// Object slots of the Python layers: offset and C name.
     pub slots: Box<[(u64, Addr)]>,
     /// Object members of C layers without a decoder: offset and C name.
@@ -166,6 +168,12 @@ impl TypeInfo {
             if !is_heap || heap.subtype_dealloc.is_none() || Some(b.addr(f.tp_dealloc).ok()?) != heap.subtype_dealloc {
                 break;
             }
+            // A C type made from a spec without a dealloc has the same one; its `tp_name` has a dot, which names of classes
+            // made by a statement have not.
+            let c_name = heap.c_str(b.addr(f.tp_name).ok()?).ok()?;
+            if c_name.contains('.') && heap.catalogue.get(&c_name, false, true).is_some_and(|d| d.fits(base_size(&b, f))) {
+                break;
+            }
             python_class = true;
             members(heap, base, &mut slots, &[T_OBJECT_EX, T_OBJECT]);
             let next = b.addr(f.tp_base).ok()?;
@@ -175,7 +183,10 @@ impl TypeInfo {
             base = next;
         }
         let b = heap.obj(base).ok()?;
-        let base_basic = b.u64(f.tp_basicsize as i64).ok()?;
+        let base_basic = base_size(&b, f);
+        let base_flags = b.u64(f.tp_flags as i64).ok()?;
+        // What the collector sees of the C part: ctypes' bases have a `tp_traverse` to 3.12 without being collected themselves.
+        let collected = flags & flags::HAVE_GC != 0 && !b.addr(f.tp_traverse).ok()?.is_null();
         let base_item = b.u64(f.tp_itemsize as i64).ok()?;
 
         // A decoder by name, for the C base or the nearest of its bases that adds nothing to the struct.
@@ -185,7 +196,7 @@ impl TypeInfo {
             let t = heap.obj(c).ok()?;
             let c_name = heap.c_str(t.addr(f.tp_name).ok()?).ok()?;
             let c_basic = t.u64(f.tp_basicsize as i64).ok()?;
-            if let Some(d) = heap.catalogue.get(&c_name) {
+            if let Some(d) = heap.catalogue.get(&c_name, collected, base_flags & flags::HEAPTYPE != 0) {
                 if d.fits(c_basic) {
                     decoder = Some((Arc::clone(d), c_basic));
                 }
@@ -197,7 +208,12 @@ impl TypeInfo {
             }
             c = next;
         }
-        let decoded_to = decoder.as_ref().map_or(Fields::HEADER, |d| d.1);
+        let decoded_to = match &decoder {
+            // Struct sequences of 3.13+ count their hidden fields in the basic size.
+            Some(d) if d.0.kind == Kind::Tuple => base_basic,
+            Some(d) => d.1,
+            None => Fields::HEADER,
+        };
         let foreign_layers = c != base && base_basic > decoded_to;
         let decoder = decoder.map_or_else(|| heap.catalogue.opaque(), |d| d.0);
         let opaque = decoder.kind == Kind::Opaque;
@@ -261,6 +277,8 @@ impl TypeInfo {
             _ => flags & (flags::MANAGED_DICT | flags::MANAGED_WEAKREF) != 0,
         };
         let pre = if gc { Fields::GC_HEAD } else { 0 } + if managed_words { 16 } else { 0 };
+        // Only collected objects are asked for what they refer to.
+        let class_visible = gc && (python_class || (heap.layout.rules.c_heap_types_visit_type && decoder.class_visible));
         let cached_keys = if flags & flags::HEAPTYPE != 0 { o.addr(heap.layout.at.heap_type.ht_cached_keys).ok()? } else { Addr::NULL };
         let scanned = !scan.is_empty() || (opaque && base_item > 0);
         let known = if overrides_sizeof(heap, addr, base, opaque || foreign_layers) {
@@ -281,6 +299,7 @@ impl TypeInfo {
             pre,
             decoder,
             python_class,
+            class_visible,
             slots: slots.into(),
             members: c_members.into(),
             dict,
@@ -290,6 +309,11 @@ impl TypeInfo {
             known,
         })
     }
+}
+
+/// `tp_basicsize`; 0 where it is not there.
+fn base_size(o: &Obj<'_>, f: &TypeFields) -> u64 {
+    o.u64(f.tp_basicsize as i64).unwrap_or(0)
 }
 
 /// Whether `addr` has a class whose instances are types, itself of such a class.

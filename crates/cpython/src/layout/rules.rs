@@ -105,6 +105,8 @@ pub struct Rules {
     pub obmalloc: ObmallocHome,
     /// The `tp_traverse` of C heap types visits the type: 3.9+ (bpo-40217). Python classes' always does.
     pub c_heap_types_visit_type: bool,
+    /// Picklers and unpicklers visit what stands in their memo: 3.11.7+, 3.12.1+, 3.13+ (bpo-41422).
+    pub picklers_visit_memo: bool,
 }
 
 /// Where pymalloc keeps its state.
@@ -142,7 +144,7 @@ impl Rules {
                 10 => FrameForm::ObjectsStackDepth,
                 _ => FrameForm::Interpreter,
             },
-            generators: GeneratorStates { cleared_from: 1 },
+            generators: GeneratorStates { cleared_from: 4 },
             ints: if from(12) { IntForm::Tag } else { IntForm::SignedSize },
             int_zero_has_digit: from(11),
             int_counts_basicsize: from(12),
@@ -161,6 +163,7 @@ impl Rules {
                 _ => ObmallocHome::Pointer,
             },
             c_heap_types_visit_type: from(9),
+            picklers_visit_memo: from(13) || (release.minor == 12 && release.micro >= 1) || (release.minor == 11 && release.micro >= 7),
         })
     }
 }

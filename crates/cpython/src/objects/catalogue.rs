@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::layout::Layout;
+use crate::layout::{Fields, Layout};
 
 /// Which code reads the part that fields do not say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,10 +50,47 @@ pub enum Kind {
     Array,
     /// io.BytesIO.
     BytesIo,
-    /// io.Buffered*.
-    Buffered,
     /// functools.lru_cache.
     LruCache,
+    /// struct.Struct.
+    Struct,
+    /// decimal.Decimal.
+    Decimal,
+    /// datetime.datetime and datetime.time, whose last field is there only when the one before says so.
+    DateTime,
+    /// zoneinfo.ZoneInfo.
+    ZoneInfo,
+    /// pickle.Pickler.
+    Pickler,
+    /// pickle.Unpickler.
+    Unpickler,
+    /// To 3.10, sqlite3's cache of statements.
+    SqliteCache,
+    /// xml.etree.ElementTree.Element.
+    Element,
+    /// An iterator over such elements.
+    ElementIter,
+    /// The compiled replacement of `re.sub`.
+    Template,
+    /// To 3.12, the dict of a ctypes class.
+    StgDict,
+    /// A ctypes class.
+    CtypesType,
+    /// A ctypes instance.
+    CData,
+    /// numpy.ndarray.
+    NdArray,
+}
+
+/// How a reference field is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Counted, and `tp_traverse` reports it.
+    Visible,
+    /// Counted, and `tp_traverse` hides it.
+    Hidden,
+    /// Not counted here: borrowed, or counted by another object that tells it.
+    Weak,
 }
 
 /// One reference field, resolved.
@@ -63,12 +100,53 @@ pub struct FieldRow {
     pub offset: u64,
     /// Name that is shown.
     pub name: &'static str,
-    /// `tp_traverse` reports it.
-    pub visible: bool,
+    /// How.
+    pub told: Told,
+}
+
+/// How many things a block or an array holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// So many.
+    Fixed(u64),
+    /// What the word at this offset says.
+    Word(u64),
+    /// What the 32 bits at this offset say.
+    Half(u64),
+    /// `ob_size` of the object that the field at this offset holds.
+    SizeOf(u64),
+    /// A C string, with its end.
+    CString,
+}
+
+/// A block of memory that objects of a type own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Offset of the pointer to it.
+    pub pointer: u64,
+    /// Things in it.
+    pub count: Count,
+    /// Bytes of each.
+    pub unit: u64,
+    /// `__sizeof__` counts it.
+    pub sized: bool,
+}
+
+/// An array of references, in the body or behind a pointer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Array {
+    /// Offset of the array or of the pointer to it.
+    pub at: u64,
+    /// Behind a pointer.
+    pub outside: bool,
+    /// References; null ones are passed over.
+    pub count: Count,
+    /// How.
+    pub told: Told,
 }
 
 /// How instances of one C type are read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Decoder {
     /// The code.
     pub kind: Kind,
@@ -76,8 +154,16 @@ pub struct Decoder {
     pub size: u64,
     /// References.
     pub fields: Box<[FieldRow]>,
+    /// Arrays of references.
+    pub arrays: Box<[Array]>,
+    /// Memory besides the object.
+    pub blocks: Box<[Block]>,
     /// Offsets that the kind's code asks for, in the order of its row.
     pub extra: Box<[u64]>,
+    /// How the kind's code tells what it finds: hidden where the type has no `tp_traverse`.
+    pub told: Told,
+    /// `tp_traverse` reports the class, if it is a heap type.
+    pub class_visible: bool,
 }
 
 impl Decoder {
@@ -85,20 +171,35 @@ impl Decoder {
     pub fn fits(&self, basic: u64) -> bool {
         self.size == 0 || basic == self.size
     }
+
+    /// Whether there is more than fields and code.
+    #[inline]
+    pub(super) fn has_parts(&self) -> bool {
+        !self.arrays.is_empty() || !self.blocks.is_empty()
+    }
 }
 
 /// A row as written.
+///
+/// A word of `fields` is `field=shown`, or `field` where the two are the same. A leading `-` marks one that
+/// `tp_traverse` hides, `^` one that it reports since the type is a heap type, `~` one that is not counted.
+/// `-ob_type` says that it hides the class. Where a type has no collector's head all are hidden.
 pub(super) struct Row {
     /// `tp_name`s, separated by spaces or, where names have spaces, one.
     pub(super) names: &'static [&'static str],
     /// The struct in the tables; empty where only the header is used.
     pub(super) structure: &'static str,
     pub(super) kind: Kind,
-    /// `field=shown`; a leading `-` marks one that `tp_traverse` hides.
     pub(super) fields: &'static str,
+    /// `field:count` for references in the body, `*field:count` for ones behind a pointer, marked as fields are.
+    /// A count is a number, a field, `4.field` for one of 32 bits, or `@field`: `ob_size` of what that field holds.
+    pub(super) arrays: &'static str,
+    /// `pointer:count*unit` for blocks that the object owns, `pointer:str` for C strings; a leading `+` marks what
+    /// `__sizeof__` counts.
+    pub(super) blocks: &'static str,
     /// Fields whose offsets the kind's code asks for; all must exist.
     pub(super) extra: &'static str,
-    /// What to add to or take from the struct's size to get `tp_basicsize`; `ANY` where it is not compared.
+    /// How `tp_basicsize` is compared.
     pub(super) basic: Basic,
 }
 
@@ -113,9 +214,16 @@ pub(super) enum Basic {
     Any,
 }
 
+/// The forms of one decoder: by whether the type is collected, and whether it is a heap type.
+struct Forms {
+    static_collected: Arc<Decoder>,
+    heap_collected: Arc<Decoder>,
+    uncollected: Arc<Decoder>,
+}
+
 /// Decoders by `tp_name`.
 pub struct Catalogue {
-    by_name: HashMap<&'static str, Arc<Decoder>>,
+    by_name: HashMap<&'static str, Forms>,
     opaque: Arc<Decoder>,
 }
 
@@ -124,20 +232,35 @@ impl Catalogue {
     pub fn new(layout: &Layout) -> Catalogue {
         let mut by_name = HashMap::new();
         for row in super::rows::all() {
-            if let Some(decoder) = resolve(row, layout) {
-                let decoder = Arc::new(decoder);
+            let form = |collected, on_heap| resolve(row, layout, collected, on_heap).map(Arc::new);
+            if let (Some(statics), Some(heap), Some(uncollected)) = (form(true, false), form(true, true), form(false, false)) {
                 for name in row.names {
-                    by_name.insert(*name, Arc::clone(&decoder));
+                    let (statics, heap, uncollected) = (Arc::clone(&statics), Arc::clone(&heap), Arc::clone(&uncollected));
+                    by_name.insert(*name, Forms { static_collected: statics, heap_collected: heap, uncollected });
                 }
             }
         }
-        let opaque = Arc::new(Decoder { kind: Kind::Opaque, size: 0, fields: Box::new([]), extra: Box::new([]) });
+        let opaque = Arc::new(Decoder {
+            kind: Kind::Opaque,
+            size: 0,
+            fields: Box::new([]),
+            arrays: Box::new([]),
+            blocks: Box::new([]),
+            extra: Box::new([]),
+            told: Told::Visible,
+            class_visible: true,
+        });
         Catalogue { by_name, opaque }
     }
 
-    /// The decoder for a `tp_name`.
-    pub fn get(&self, name: &str) -> Option<&Arc<Decoder>> {
-        self.by_name.get(name)
+    /// The decoder for a `tp_name`, for a type that is collected or not, on the heap or static.
+    pub fn get(&self, name: &str, collected: bool, on_heap: bool) -> Option<&Arc<Decoder>> {
+        let forms = self.by_name.get(name)?;
+        Some(match (collected, on_heap) {
+            (false, _) => &forms.uncollected,
+            (true, false) => &forms.static_collected,
+            (true, true) => &forms.heap_collected,
+        })
     }
 
     /// The decoder for everything else.
@@ -146,13 +269,38 @@ impl Catalogue {
     }
 }
 
-fn resolve(row: &Row, layout: &Layout) -> Option<Decoder> {
+/// Takes the mark off a word.
+fn marked(word: &'static str, collected: bool, on_heap: bool) -> (Told, &'static str) {
+    let (told, word) = match word.split_at_checked(1) {
+        Some(("-", rest)) => (Told::Hidden, rest),
+        Some(("~", rest)) => (Told::Weak, rest),
+        Some(("^", rest)) if on_heap => (Told::Visible, rest),
+        Some(("^", rest)) => (Told::Hidden, rest),
+        _ => (Told::Visible, word),
+    };
+    (if told == Told::Visible && !collected { Told::Hidden } else { told }, word)
+}
+
+fn count(word: &str, offset: impl Fn(&str) -> Option<u64>) -> Option<Count> {
+    if let Ok(n) = word.parse() {
+        return Some(Count::Fixed(n));
+    }
+    Some(match (word.strip_prefix("4."), word.strip_prefix('@')) {
+        (Some(half), _) => Count::Half(offset(half)?),
+        (None, Some(object)) => Count::SizeOf(offset(object)?),
+        (None, None) if word == "ob_size" => Count::Word(Fields::OB_SIZE),
+        (None, None) => Count::Word(offset(word)?),
+    })
+}
+
+fn resolve(row: &'static Row, layout: &Layout, collected: bool, on_heap: bool) -> Option<Decoder> {
     let table = &layout.table;
+    let at = |field: &str| table.offset(row.structure, field);
     let mut size = 0;
     if !row.structure.is_empty() {
         size = match row.basic {
             Basic::Size => table.size(row.structure)?,
-            Basic::Field(f) => table.offset(row.structure, f)?,
+            Basic::Field(f) => at(f)?,
             Basic::Any => {
                 table.size(row.structure)?;
                 0
@@ -160,16 +308,82 @@ fn resolve(row: &Row, layout: &Layout) -> Option<Decoder> {
         };
     }
     let mut fields = Vec::new();
+    let mut class_visible = true;
     for word in row.fields.split_whitespace() {
-        let (hidden, word) = match word.strip_prefix('-') {
-            Some(w) => (true, w),
-            None => (false, word),
-        };
-        let (field, shown) = word.split_once('=').unwrap_or((word, word));
-        if let Some(offset) = table.offset(row.structure, field) {
-            fields.push(FieldRow { offset, name: shown, visible: !hidden });
+        let (told, word) = marked(word, collected, on_heap);
+        let (field, name) = word.split_once('=').unwrap_or((word, word));
+        if field == "ob_type" {
+            class_visible = false;
+        } else if let Some(offset) = at(field) {
+            fields.push(FieldRow { offset, name, told });
         }
     }
-    let extra = row.extra.split_whitespace().map(|f| table.offset(row.structure, f)).collect::<Option<Vec<u64>>>()?;
-    Some(Decoder { kind: row.kind, size, fields: fields.into(), extra: extra.into() })
+    let mut arrays = Vec::new();
+    for word in row.arrays.split_whitespace() {
+        let (told, word) = marked(word, collected, on_heap);
+        let (outside, word) = word.strip_prefix('*').map_or((false, word), |w| (true, w));
+        let (field, n) = word.split_once(':')?;
+        if let (Some(offset), Some(count)) = (at(field), count(n, at)) {
+            arrays.push(Array { at: offset, outside, count, told });
+        }
+    }
+    let mut blocks = Vec::new();
+    for word in row.blocks.split_whitespace() {
+        let (sized, word) = word.strip_prefix('+').map_or((false, word), |w| (true, w));
+        let (field, n) = word.split_once(':')?;
+        let (n, unit) = n.split_once('*').map_or((n, "1"), |(n, unit)| (n, unit));
+        let things = if n == "str" { Some(Count::CString) } else { count(n, at) };
+        if let (Some(pointer), Some(count)) = (at(field), things) {
+            blocks.push(Block { pointer, count, unit: unit.parse().ok()?, sized });
+        }
+    }
+    let extra = row.extra.split_whitespace().map(at).collect::<Option<Vec<u64>>>()?;
+    Some(Decoder {
+        kind: row.kind,
+        size,
+        fields: fields.into(),
+        arrays: arrays.into(),
+        blocks: blocks.into(),
+        extra: extra.into(),
+        told: if collected { Told::Visible } else { Told::Hidden },
+        class_visible,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::layout::tables;
+
+    /// A row that no table resolves is a name that is spelled wrong.
+    #[test]
+    fn every_row_and_every_word_of_it_resolves_in_some_release() {
+        let tables = tables().unwrap();
+        let known = |structure: &str, field: &str| field == "ob_size" || tables.iter().any(|t| t.offset(structure, field).is_some());
+        for row in super::super::rows::all() {
+            let mut words: Vec<&str> = Vec::new();
+            for word in row.fields.split_whitespace() {
+                let word = word.trim_start_matches(['-', '~', '^']);
+                words.push(word.split_once('=').map_or(word, |(field, _)| field));
+            }
+            for word in row.arrays.split_whitespace().chain(row.blocks.split_whitespace()) {
+                let (field, n) = word.split_once(':').unwrap();
+                words.push(field.trim_start_matches(['-', '~', '^', '*', '+']));
+                let n = n.split_once('*').map_or(n, |(n, _)| n).trim_start_matches("4.").trim_start_matches('@');
+                if n != "str" && n.parse::<u64>().is_err() {
+                    words.push(n);
+                }
+            }
+            words.extend(row.extra.split_whitespace());
+            assert!(
+                row.structure.is_empty() || tables.iter().any(|t| t.size(row.structure).is_some()),
+                "{:?}: {}",
+                row.names,
+                row.structure
+            );
+            for word in words {
+                assert!(word == "ob_type" || known(row.structure, word), "{:?}: {}.{word}", row.names, row.structure);
+            }
+        }
+    }
 }

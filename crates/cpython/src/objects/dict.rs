@@ -166,6 +166,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
     let keys = keys(heap, o.addr(f.ma_keys)?)?;
     let values = o.addr(f.ma_values)?;
     let mut own = t.basic;
+    let mut embedded = false;
     let split = if values.is_null() {
         None
     } else {
@@ -175,7 +176,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
             KeysForm::Log2 => keys.used + keys.usable,
         };
         own += slots * 8;
-        owned_values(heap, values, slots, v)?;
+        embedded = owned_values(heap, values, slots, v)?;
         Some(split_values(heap, values, keys.used)?)
     };
     if keys.refcount == 1 {
@@ -201,7 +202,12 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
                 v.hidden(key, Label::Key(i as u64));
             }
         }
-        v.reference(value, Label::Value(key));
+        if embedded {
+            // The instance tells them.
+            v.weak(value, Label::Value(key));
+        } else {
+            v.reference(value, Label::Value(key));
+        }
     }
     if live != o.i64(f.ma_used)? {
         v.torn(Torn::Dict);
@@ -209,21 +215,21 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
     Ok(own)
 }
 
-/// Tells of a values array that is a block of its own.
-fn owned_values<V: Visitor>(heap: &Heap<'_>, values: Addr, slots: u64, v: &mut V) -> Result<(), Fault> {
+/// Tells of a values array that is a block of its own. Whether it is part of the instance's block instead.
+fn owned_values<V: Visitor>(heap: &Heap<'_>, values: Addr, slots: u64, v: &mut V) -> Result<bool, Fault> {
     match heap.layout.rules.keys {
         KeysForm::Wide => v.owns(values, slots * 8),
         KeysForm::Log2 if heap.layout.rules.values_have_header => {
             let header = heap.image.slice(values, 4)?;
-            // Embedded values are part of the instance's own block.
-            if header[2] == 0 {
-                let capacity = u64::from(header[0]);
-                v.owns(values, 8 + capacity * 8 + capacity.next_multiple_of(8));
+            if header[2] != 0 {
+                return Ok(true);
             }
+            let capacity = u64::from(header[0]);
+            v.owns(values, 8 + capacity * 8 + capacity.next_multiple_of(8));
         }
         KeysForm::Log2 => own_prefixed_values(heap, values, slots, v)?,
     }
-    Ok(())
+    Ok(false)
 }
 
 /// 3.11 and 3.12 put bytes for the order of insertion before the array; the last of them says how many they are

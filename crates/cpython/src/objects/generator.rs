@@ -4,6 +4,7 @@
 
 use memory::{Fault, Memory};
 
+use super::catalogue::Told;
 use super::frame::{code_slots, contents};
 use crate::heap::{Heap, Obj};
 use crate::types::TypeInfo;
@@ -30,11 +31,15 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
         tell(table.offset("_PyErr_StackItem", field).map(|at| f.gi_exc_state + at), field)?;
     }
     match f.gi_origin_or_finalizer {
-        Some(at) if &*t.name != "generator" => tell(Some(at), "origin_or_finalizer")?,
-        Some(_) => {}
-        None if &*t.name == "coroutine" => tell(table.offset("PyCoroObject", "cr_origin"), "cr_origin")?,
+        Some(at) if &*t.name == "async_generator" => tell(Some(at), "ag_finalizer")?,
         None if &*t.name == "async_generator" => tell(table.offset("PyAsyncGenObject", "ag_finalizer"), "ag_finalizer")?,
-        None => {}
+        _ => {}
+    }
+    if &*t.name == "coroutine" {
+        // `gen_traverse` serves coroutines too and knows nothing of it.
+        if let Some(origin) = f.gi_origin_or_finalizer.or_else(|| table.offset("PyCoroObject", "cr_origin")) {
+            Told::Hidden.tell(v, o.addr(origin)?, Label::Field("cr_origin"));
+        }
     }
     let (Some(at), Some(state), Some(i)) = (f.gi_iframe, f.gi_frame_state, heap.layout.iframe) else {
         return heap.default_size(o, t);

@@ -3,7 +3,7 @@
 //!
 //! Sources: `subtype_traverse` in `Objects/typeobject.c`; `Objects/object_layout.md` of 3.12 and 3.13.
 
-use memory::{Addr, Fault, Memory};
+use memory::{Addr, Fault};
 
 use super::dict;
 use crate::heap::{Heap, Obj};
@@ -41,7 +41,7 @@ pub(super) fn layers<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
         }
     }
     if t.is_heap() {
-        if t.python_class || (t.is_gc() && heap.layout.rules.c_heap_types_visit_type) {
+        if t.class_visible {
             v.reference(t.addr, Label::Type);
         } else {
             v.hidden(t.addr, Label::Type);
@@ -77,9 +77,8 @@ fn managed<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) ->
             }
         }
         ManagedDict::Inline => {
-            dictionary(Addr(word), v);
-            if t.flags & flags::INLINE_VALUES != 0 {
-                inline_attributes(heap, o, t, Addr(word), v)?;
+            if t.flags & flags::INLINE_VALUES == 0 || !inline_attributes(heap, o, t, Addr(word), v)? {
+                dictionary(Addr(word), v);
             }
         }
     }
@@ -98,22 +97,22 @@ fn attributes<V: Visitor>(heap: &Heap<'_>, t: &TypeInfo, values: Addr, v: &mut V
     Ok(())
 }
 
-/// Values in the body after `tp_basicsize`: 3.13+. While a materialised dictionary still points at them, the
-/// dictionary is what holds them (and 3.13.0 reports them here instead): they are told by the dictionary's decoder.
-fn inline_attributes<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, dict: Addr, v: &mut V) -> Result<(), Fault> {
+/// Values in the body after `tp_basicsize`: 3.13+. While they are valid the collector sees them here, and sees neither
+/// the dictionary that may have been made of them nor them through it (`PyObject_VisitManagedDict`, `dict_traverse` in
+/// Objects/dictobject.c). Whether they are valid.
+fn inline_attributes<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, dict: Addr, v: &mut V) -> Result<bool, Fault> {
     let header = o.bytes(t.basic, 4)?;
     let (capacity, valid) = (u64::from(header[0]), header[3] != 0);
     if !valid {
-        return Ok(());
+        return Ok(false);
     }
-    let values = o.addr + t.basic;
-    if !dict.is_null() && heap.image.addr(dict + heap.layout.at.dict.ma_values) == Ok(values) {
-        return Ok(());
+    if !dict.is_null() {
+        v.hidden(dict, Label::Field("__dict__"));
     }
     let keys = dict::keys(heap, t.cached_keys)?;
     let array = o.bytes(t.basic + 8, keys.used.min(capacity) * 8)?;
     tell(&keys, array, v);
-    Ok(())
+    Ok(true)
 }
 
 fn tell<V: Visitor>(keys: &dict::Keys<'_>, array: &[u8], v: &mut V) {

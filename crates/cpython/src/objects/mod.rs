@@ -4,12 +4,15 @@
 //! Never: a version; what differs between releases is a rule or an offset of the layout.
 
 mod array;
-mod buffered;
 mod bytes;
 mod catalogue;
 mod code;
+mod ctypes;
+mod datetime;
+mod decimal;
 mod deque;
 pub mod dict;
+mod element;
 pub mod frame;
 mod generator;
 mod instance;
@@ -17,16 +20,23 @@ mod int;
 mod list;
 mod lru_cache;
 mod module;
+mod nd_array;
 mod odict;
+mod parts;
+mod pickler;
 mod rows;
 mod set;
+mod sqlite_cache;
 mod str;
+mod struct_object;
+mod template;
 mod tuple;
 mod type_object;
+mod zone_info;
 
 use memory::Fault;
 
-pub use catalogue::{Catalogue, Decoder, FieldRow, Kind};
+pub use catalogue::{Array, Block, Catalogue, Count, Decoder, FieldRow, Kind, Told};
 
 use crate::heap::{Heap, Obj};
 use crate::layout::Fields;
@@ -43,16 +53,9 @@ impl Heap<'_> {
     pub fn decode<V: Visitor>(&self, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
         let d = &*t.decoder;
         for field in &d.fields {
-            let to = o.addr(field.offset)?;
-            if !to.is_null() {
-                if field.visible {
-                    v.reference(to, Label::Field(field.name));
-                } else {
-                    v.hidden(to, Label::Field(field.name));
-                }
-            }
+            field.told.tell(v, o.addr(field.offset)?, Label::Field(field.name));
         }
-        let own = match d.kind {
+        let mut own = match d.kind {
             Kind::Plain => self.default_size(o, t)?,
             Kind::Opaque => instance::opaque(self, o, t, v)?,
             Kind::Tuple => tuple::decode(self, o, t, v)?,
@@ -76,9 +79,25 @@ impl Heap<'_> {
             Kind::Deque => deque::decode(self, o, t, v)?,
             Kind::Array => array::decode(self, o, t, v)?,
             Kind::BytesIo => bytes::bytes_io(self, o, t, v)?,
-            Kind::Buffered => buffered::decode(self, o, t, v)?,
             Kind::LruCache => lru_cache::decode(self, o, t, v)?,
+            Kind::Struct => struct_object::decode(self, o, t, v)?,
+            Kind::Decimal => decimal::decode(self, o, t, v)?,
+            Kind::DateTime => datetime::decode(self, o, t, v)?,
+            Kind::ZoneInfo => zone_info::decode(self, o, t, v)?,
+            Kind::Pickler => pickler::decode(self, o, t, v)?,
+            Kind::Unpickler => pickler::unpickler(self, o, t, v)?,
+            Kind::SqliteCache => sqlite_cache::decode(self, o, t, v)?,
+            Kind::Element => element::decode(self, o, t, v)?,
+            Kind::ElementIter => element::iterator(self, o, t, v)?,
+            Kind::Template => template::decode(self, o, t, v)?,
+            Kind::StgDict => ctypes::stg_dict(self, o, t, v)?,
+            Kind::CtypesType => ctypes::class(self, o, t, v)?,
+            Kind::CData => ctypes::instance(self, o, t, v)?,
+            Kind::NdArray => nd_array::decode(self, o, t, v)?,
         };
+        if d.has_parts() {
+            own += parts::tell(self, o, d, v)?;
+        }
         instance::layers(self, o, t, v)?;
         Ok(own + self.counted_pre_header(o, t)?)
     }
@@ -113,12 +132,13 @@ impl Heap<'_> {
         t.pre
     }
 
-    /// The least that an instance of a type takes. Compact strs, alone of all objects, are smaller than `tp_basicsize`.
+    /// The least that an instance of a type takes. Compact strs and naive datetimes, alone of all objects, are smaller
+    /// than `tp_basicsize`.
     pub fn least_bytes(&self, t: &TypeInfo) -> u64 {
-        if t.decoder.kind == Kind::Str {
-            self.layout.at.ascii.size.min(t.basic)
-        } else {
-            t.basic
+        match (t.decoder.kind, &*t.decoder.extra) {
+            (Kind::Str, _) => self.layout.at.ascii.size.min(t.basic),
+            (Kind::DateTime, &[_, tzinfo]) => tzinfo.min(t.basic),
+            _ => t.basic,
         }
     }
 

@@ -2,13 +2,11 @@
 //!
 //! Source: `Objects/*object.c`, `Modules/itertoolsmodule.c` of 3.8–3.13.
 
-use super::{plain, Row};
+use super::{owning, plain, Row};
 
 pub(super) const ROWS: &[Row] = &[
-    plain(&["list_iterator", "list_reverseiterator"], "_PyListIterObject", "it_seq"),
     plain(&["list_iterator", "list_reverseiterator"], "listiterobject", "it_seq"),
     plain(&["tuple_iterator"], "tupleiterobject", "it_seq"),
-    plain(&["tuple_iterator"], "_PyTupleIterObject", "it_seq"),
     plain(
         &[
             "dict_keyiterator",
@@ -26,7 +24,7 @@ pub(super) const ROWS: &[Row] = &[
     plain(&["bytes_iterator", "bytearray_iterator"], "striterobject", "it_seq"),
     plain(&["callable_iterator"], "calliterobject", "it_callable it_sentinel"),
     plain(&["iterator"], "seqiterobject", "it_seq"),
-    plain(&["enumerate"], "enumobject", "en_sit en_result en_longindex one"),
+    plain(&["enumerate"], "enumobject", "en_sit en_result en_longindex -one"),
     plain(&["reversed"], "reversedobject", "seq"),
     plain(&["zip"], "zipobject", "ittuple result"),
     plain(&["map"], "mapobject", "iters func"),
@@ -38,5 +36,36 @@ pub(super) const ROWS: &[Row] = &[
     plain(&["itertools.count"], "countobject", "long_cnt long_step"),
     plain(&["itertools.repeat"], "repeatobject", "element"),
     plain(&["itertools.accumulate"], "accumulateobject", "total it binop initial"),
-    plain(&["_collections._deque_iterator", "_collections._deque_reverse_iterator"], "dequeiterobject", "deque"),
+    plain(
+        &[
+            "_collections._deque_iterator",
+            "_collections._deque_reverse_iterator",
+            "collections._deque_iterator",
+            "collections._deque_reverse_iterator",
+        ],
+        "dequeiterobject",
+        "deque",
+    ),
+    plain(&["odict_iterator"], "odictiterobject", "di_odict di_current di_result"),
+    plain(&["memory_iterator"], "memoryiterobject", "it_seq"),
+    plain(&["arrayiterator", "array.arrayiterator"], "arrayiterobject", "ao=array"),
+    plain(&["range_iterator"], "rangeiterobject", ""),
+    plain(&["longrange_iterator"], "longrangeiterobject", "-index -start -step -len"),
+    plain(&["line_iterator"], "lineiterator", "-li_code=code"),
+    plain(&["positions_iterator"], "positionsiterator", "-pi_code=code"),
+    plain(&["generic_alias_iterator"], "gaiterobject", "obj"),
+    plain(&["itertools._grouper"], "_grouperobject", "parent tgtkey"),
+    Row { arrays: "values:4.numread", ..plain(&["itertools._tee_dataobject"], "teedataobject", "it nextlink") },
+    plain(&["itertools.batched"], "batchedobject", "it"),
+    plain(&["itertools.compress"], "compressobject", "data selectors"),
+    plain(&["itertools.dropwhile"], "dropwhileobject", "func it"),
+    plain(&["itertools.takewhile"], "takewhileobject", "func it"),
+    plain(&["itertools.filterfalse"], "filterfalseobject", "func it"),
+    plain(&["itertools.starmap"], "starmapobject", "func it"),
+    plain(&["itertools.islice"], "isliceobject", "it"),
+    plain(&["itertools.pairwise"], "pairwiseobject", "it old result"),
+    plain(&["itertools.zip_longest"], "ziplongestobject", "ittuple result fillvalue"),
+    owning(&["itertools.product"], "productobject", "pools result", "+indices:@pools*8"),
+    owning(&["itertools.combinations", "itertools.combinations_with_replacement"], "combinationsobject", "pool result", "+indices:r*8"),
+    owning(&["itertools.permutations"], "permutationsobject", "pool result", "+indices:@pool*8 +cycles:r*8"),
 ];
