@@ -3,7 +3,7 @@
 //! Sources: `Objects/dictobject.c`, `Include/internal/pycore_dict.h` of 3.8–3.13. Shared keys belong to the class
 //! (`ht_cached_keys`) and are sized there.
 
-use memory::{Addr, Fault};
+use memory::{Addr, Fault, Memory};
 
 use crate::heap::{Heap, Obj};
 use crate::layout::rules::KeysForm;
@@ -183,6 +183,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
         own += keys.bytes;
         v.owns(keys.at, keys.bytes);
     }
+    let interned = split.is_none() && holds_interned(heap, &keys)?;
     let mut live = 0;
     for i in 0..keys.used as usize {
         let value = match split {
@@ -194,6 +195,10 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
         }
         live += 1;
         let key = keys.key(i);
+        if interned {
+            v.scanned(key, Label::Key(i as u64));
+            continue;
+        }
         // Keys of a shared table are counted by the table, which the class owns.
         if !key.is_null() && split.is_none() {
             if keys.visible_keys {
@@ -213,6 +218,25 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
         v.torn(Torn::Dict);
     }
     Ok(own)
+}
+
+/// Whether this is the interpreter's table of interned strs, which holds each as key and value without counting it
+/// (`intern_common` in Objects/unicodeobject.c): a table whose values are their own keys, and one of them has a count
+/// that two references cannot leave.
+fn holds_interned(heap: &Heap<'_>, keys: &Keys<'_>) -> Result<bool, Fault> {
+    for i in 0..keys.used as usize {
+        let (key, value) = (keys.key(i), keys.value(i));
+        if value.is_null() {
+            continue;
+        }
+        if key != value {
+            return Ok(false);
+        }
+        if heap.image.u32(key)? < 2 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Tells of a values array that is a block of its own. Whether it is part of the instance's block instead.

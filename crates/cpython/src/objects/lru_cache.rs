@@ -1,7 +1,7 @@
 //! functools.lru_cache: a dict and, when bounded, a ring of links through the object's own head.
 //!
-//! Source: `lru_cache_tp_traverse` in `Modules/_functoolsmodule.c`. The links are in the dict too, and the ring's
-//! pointers are borrowed from it. The collector sees keys and results through the ring and not through the links, so
+//! Source: `lru_cache_tp_traverse` in `Modules/_functoolsmodule.c`. The links are in the dict too; each is counted
+//! by both. The collector sees keys and results through the ring and not through the links, so
 //! they are told here, and the links tell them as not counted.
 
 use memory::{Fault, Memory};
@@ -22,6 +22,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
                 v.torn(Torn::Bound);
                 break;
             }
+            v.hidden(link, Label::Item(n));
             let key = heap.image.addr(link + key)?;
             t.decoder.told.tell(v, key, Label::Key(n));
             t.decoder.told.tell(v, heap.image.addr(link + result)?, Label::Value(key));

@@ -3,8 +3,9 @@
 //! Source: `type___sizeof___impl`, `type_traverse` in `Objects/typeobject.c`. A static type reports nothing to the
 //! collector, but what it holds is shown all the same.
 
-use memory::{Addr, Fault};
+use memory::{Addr, Fault, Memory};
 
+use super::catalogue::Told;
 use super::dict;
 use crate::heap::{Heap, Obj};
 use crate::types::{type_state, TypeInfo};
@@ -13,13 +14,17 @@ use crate::visit::{Label, Visitor};
 pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, _t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
     let f = &heap.layout.at;
     let is_heap = heap.is_heap_type(o)?;
+    let mut base = o.addr(f.ty.tp_base)?;
+    // A base that stands in a static type's initialiser is not counted; `object`, which `PyType_Ready` fills in, is.
+    if !is_heap && !base.is_null() && !heap.image.addr(base + f.ty.tp_base)?.is_null() {
+        v.weak(base, Label::Field("__base__"));
+        base = Addr::NULL;
+    }
     let mut tell = |visible: bool, to: Addr, name: &'static str| {
-        if !to.is_null() {
-            if visible && is_heap {
-                v.reference(to, Label::Field(name));
-            } else {
-                v.hidden(to, Label::Field(name));
-            }
+        if visible && is_heap {
+            Told::Visible.tell(v, to, Label::Field(name));
+        } else {
+            Told::Hidden.tell(v, to, Label::Field(name));
         }
     };
     let own_state = type_state(heap, o.addr, 0);
@@ -27,7 +32,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, _t: &TypeInfo, v:
     tell(true, o.addr(f.ty.tp_cache)?, "tp_cache");
     tell(true, o.addr(f.ty.tp_mro)?, "__mro__");
     tell(true, o.addr(f.ty.tp_bases)?, "__bases__");
-    tell(true, o.addr(f.ty.tp_base)?, "__base__");
+    tell(true, base, "__base__");
     let subclasses = match type_state(heap, o.addr, 1) {
         Some(s) => s,
         None => o.addr(f.ty.tp_subclasses)?,
