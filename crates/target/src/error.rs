@@ -11,6 +11,7 @@ use memory::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::rights::Missing;
+use crate::status::Status;
 
 /// Why a target cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -236,7 +237,7 @@ impl Refusal {
     pub(crate) fn into_error(self, pid: i32) -> TargetError {
         match self {
             Refusal::Gone => TargetError::GoneMeanwhile { pid },
-            Refusal::NotPermitted => TargetError::NotPermitted { pid, missing: Missing::find(pid) },
+            Refusal::NotPermitted => TargetError::refused(pid),
             Refusal::AlreadyTraced { tracer } => TargetError::AlreadyTraced { pid, tracer, tracer_name: crate::status::name_of(tracer) },
             Refusal::WouldNotStop { tid } => TargetError::WouldNotStop { pid, tid },
             Refusal::System { call, errno } => {
@@ -257,8 +258,17 @@ impl TargetError {
     pub(crate) fn from_proc(pid: i32, call: &'static str, source: io::Error) -> TargetError {
         match source.raw_os_error() {
             Some(libc::ENOENT | libc::ESRCH) => TargetError::Gone { pid },
-            Some(libc::EACCES | libc::EPERM) => TargetError::NotPermitted { pid, missing: Missing::find(pid) },
+            Some(libc::EACCES | libc::EPERM) => TargetError::refused(pid),
             _ => TargetError::System { pid, call, source },
+        }
+    }
+
+    /// The kernel refuses us: because a right is missing, or because the process is ending. When its memory is gone, what it
+    /// was allowed is too, and its files belong to root (task_dump_owner in Linux's fs/proc/base.c).
+    pub(crate) fn refused(pid: i32) -> TargetError {
+        match Status::read(pid) {
+            Ok(status) if status.has_memory => TargetError::NotPermitted { pid, missing: Missing::find(pid) },
+            _ => TargetError::Gone { pid },
         }
     }
 

@@ -15,7 +15,6 @@ use nix::unistd::Pid;
 
 use crate::error::TargetError;
 use crate::maps::parse_maps;
-use crate::rights::Missing;
 use crate::status::{name_of, tracing_process, Status};
 
 /// Opens a process for reading: it exists, is no zombie and no thread of the kernel, is a 64-bit x86-64 program,
@@ -168,7 +167,7 @@ impl Process {
         let Some(first) = mappings.iter().find(|m| m.read && m.inode != 0) else { return Ok(()) };
         let mut byte = [0u8; 1];
         match self.read_vm(first.start, &mut byte) {
-            Err(Errno::EPERM | Errno::EACCES) => Err(TargetError::NotPermitted { pid: self.pid, missing: Missing::find(self.pid) }),
+            Err(Errno::EPERM | Errno::EACCES) => Err(TargetError::refused(self.pid)),
             Err(Errno::ESRCH) => Err(TargetError::Gone { pid: self.pid }),
             _ => Ok(()),
         }

@@ -21,6 +21,8 @@ pub(crate) struct Status {
     pub(crate) uids: [u32; 4],
     /// Effective capabilities, a bit set.
     pub(crate) capabilities: u64,
+    /// Whether it still has memory: a process on its way out gives that back before it becomes a zombie.
+    pub(crate) has_memory: bool,
     /// Whether it is a thread of the kernel.
     pub(crate) kernel: bool,
     /// Clock ticks since boot at which it started: with the PID it names one process for ever.
@@ -47,6 +49,7 @@ impl Status {
                 "Tgid" => out.tgid = value.parse().unwrap_or_default(),
                 "PPid" => out.parent = value.parse().unwrap_or_default(),
                 "TracerPid" => out.tracer = value.parse().unwrap_or_default(),
+                "VmSize" => out.has_memory = true,
                 "CapEff" => out.capabilities = u64::from_str_radix(value, 16).unwrap_or_default(),
                 "Uid" => {
                     for (uid, text) in out.uids.iter_mut().zip(value.split_ascii_whitespace()) {
@@ -99,13 +102,13 @@ mod tests {
     #[test]
     fn reads_the_fields_that_matter() {
         let status = "Name:\tpython3\nUmask:\t0022\nState:\tT (stopped)\nTgid:\t4121\nPid:\t4121\nPPid:\t1\nTracerPid:\t77\n\
-            Uid:\t1000\t1001\t1002\t1003\nCapEff:\t0000000000080000\n";
+            Uid:\t1000\t1001\t1002\t1003\nVmSize:\t 9876 kB\nCapEff:\t0000000000080000\n";
         let stat = "4121 (a) b (c)) T 1 4121 4121 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 10 11";
         let s = Status::parse(status, stat);
         assert_eq!((s.name.as_str(), s.state, s.tgid, s.parent, s.tracer), ("python3", 'T', 4121, 1, 77));
         assert_eq!(s.uids, [1000, 1001, 1002, 1003]);
         assert_eq!(s.capabilities, 1 << 19);
-        assert_eq!((s.kernel, s.start_time), (false, 987654));
+        assert_eq!((s.kernel, s.has_memory, s.start_time), (false, true, 987654));
     }
 
     #[test]
