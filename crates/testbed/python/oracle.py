@@ -20,6 +20,7 @@ from array import array
 from gc import get_objects, get_referents
 from sys import _getframe as getframe
 from sys import getallocatedblocks, getrefcount
+from types import FunctionType
 
 try:
     import ctypes
@@ -87,13 +88,41 @@ def _measure():
 def _sizes(objs):
     sizes = array("q")
     failed = {}
+    later = []
+    in_python = {}
     for o in objs:
+        t = type(o)
+        if id(t) not in in_python:
+            # Written out: up to 3.10 a function of Python that is called 1024 times gets a cache, which its code's size counts.
+            for base in _mro_of(t):
+                if "__sizeof__" in _dict_of(base):
+                    in_python[id(t)] = type(_dict_of(base)["__sizeof__"]) is FunctionType
+                    break
+        if in_python[id(t)]:
+            # A __sizeof__ in Python may fill caches (pandas' does) and so change the sizes of others: those come first.
+            later.append(len(sizes))
+            sizes.append(-1)
+            continue
         try:
             sizes.append(sys.getsizeof(o))
-        except Exception as error:  # a __sizeof__ of the target's own that raises
+        except Exception as error:
             sizes.append(-1)
             failed[id(o)] = type(error).__name__
+    for at in later:
+        try:
+            sizes[at] = sys.getsizeof(objs[at])
+        except Exception as error:
+            failed[id(objs[at])] = type(error).__name__
     return sizes, failed
+
+
+def _sizeof_owner(t):
+    """Module, qualified name and kind of method of the class in the MRO that defines __sizeof__."""
+    for base in _mro_of(t):
+        method = _dict_of(base).get("__sizeof__")
+        if method is not None:
+            return [_name(_module_of, base), _name(_qualname_of, base), type(method).__name__]
+    return [None, None, "none"]
 
 
 def _generations(objs):
@@ -131,12 +160,6 @@ def _types(objs):
         at = index.get(id(t))
         if at is None:
             at = index[id(t)] = len(table)
-            owner = None
-            for base in _mro_of(t):
-                if "__sizeof__" in _dict_of(base):
-                    method = _dict_of(base)["__sizeof__"]
-                    owner = [_name(_module_of, base), _name(_qualname_of, base), type(method).__name__]
-                    break
             table.append(
                 {
                     "id": id(t),
@@ -146,7 +169,7 @@ def _types(objs):
                     "basicsize": _basicsize_of(t),
                     "itemsize": _itemsize_of(t),
                     "dictoffset": _dictoffset_of(t),
-                    "sizeof_owner": owner,
+                    "sizeof_owner": _sizeof_owner(t),
                     "metatype": id(type(t)),
                 }
             )
@@ -179,8 +202,8 @@ def _disturbed(*frames):
     ids.add(id(mine))
     ids.update(map(id, mine.values()))
     for value in list(mine.values()):
-        code = getattr(value, "__code__", None)
-        if code is not None:
+        if type(value) is FunctionType:
+            code = value.__code__
             ids.add(id(code))
             ids.update(map(id, code.co_consts + code.co_names + code.co_varnames))
     ids.update(map(id, (gc.get_objects, gc.get_referents, gc.is_tracked, sys.getsizeof, sys.getrefcount, sys._getframe, array)))

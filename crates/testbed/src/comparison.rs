@@ -63,6 +63,8 @@ pub struct Difference {
     pub id: u64,
     /// Its type as the oracle names it.
     pub type_name: String,
+    /// The class in its MRO whose `__sizeof__` answers.
+    pub sizeof_owner: String,
     /// The two answers, for people.
     pub detail: String,
     /// Of `Referents`: the types of those that the oracle names and the reader does not.
@@ -156,7 +158,8 @@ pub fn compare(truth: &Truth, found: &[Found]) -> Comparison {
 impl Comparison {
     fn differ(&mut self, kind: Kind, object: &TrueObject<'_>, detail: String) {
         let (lacks, beyond) = (Vec::new(), Vec::new());
-        self.differences.push(Difference { kind, id: object.id, type_name: object.class.name(), detail, lacks, beyond });
+        let (type_name, sizeof_owner) = (object.class.name(), object.class.sizeof_owner());
+        self.differences.push(Difference { kind, id: object.id, type_name, sizeof_owner, detail, lacks, beyond });
     }
 
     /// Adds to each missing object which object leads to it, by the oracle's account.

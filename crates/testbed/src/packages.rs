@@ -31,23 +31,40 @@ pub fn requirements() -> Vec<String> {
 
 /// The environment for `py` under `folder`, made if it is not there yet.
 pub fn environment(py: &Interpreter, folder: &Path) -> std::io::Result<Environment> {
-    let home = folder.join(format!("{}.{}{}", py.minor, py.micro, if py.shared { "" } else { "-static" }));
+    let home = folder.join(format!("3.{}.{}{}", py.minor, py.micro, if py.shared { "" } else { "-static" }));
     let python = home.join("bin/python3");
     if !python.exists() {
         // Without pip: Debian's own interpreter has no ensurepip, and one way for all is one way to fail.
         let made = run(&py.path, &["-m", "venv", "--without-pip", &home.to_string_lossy()])?;
         made.map_err(|text| std::io::Error::other(format!("making a virtual environment for {}: {text}", py.name)))?;
     }
+    let done = home.join("exuvia-installed");
+    if let Ok(text) = std::fs::read_to_string(&done) {
+        let (installed, failed): (Vec<_>, Vec<_>) = text.lines().partition(|l| !l.contains(": "));
+        let own = |all: Vec<&str>| all.into_iter().map(str::to_owned).collect();
+        return Ok(Environment { python, installed: own(installed), failed: own(failed) });
+    }
     let pip = pip_of_any()?;
+    let install = |names: &[String]| {
+        let python = python.to_string_lossy();
+        let mut options = vec!["-m", "pip", "--python", &python, "install", "--quiet", "--only-binary", ":all:", "--no-input"];
+        options.extend(names.iter().map(String::as_str));
+        run(&pip, &options)
+    };
     let mut environment = Environment { python: python.clone(), installed: Vec::new(), failed: Vec::new() };
-    for name in requirements() {
-        let python = environment.python.to_string_lossy().into_owned();
-        let options = ["-m", "pip", "--python", &python, "install", "--quiet", "--only-binary", ":all:", "--no-input", &name];
-        match run(&pip, &options)? {
-            Ok(()) => environment.installed.push(name),
-            Err(text) => environment.failed.push(format!("{name}: {text}")),
+    let all = requirements();
+    if install(&all)?.is_ok() {
+        environment.installed = all;
+    } else {
+        // One of them has no wheel here: which one?
+        for name in all {
+            match install(std::slice::from_ref(&name))? {
+                Ok(()) => environment.installed.push(name),
+                Err(text) => environment.failed.push(format!("{name}: {text}")),
+            }
         }
     }
+    std::fs::write(done, [environment.installed.as_slice(), &environment.failed].concat().join("\n"))?;
     Ok(environment)
 }
 

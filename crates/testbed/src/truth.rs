@@ -77,7 +77,7 @@ pub struct TrueType {
     /// `__dictoffset__`.
     pub dictoffset: i64,
     /// Module, qualified name and kind of method of the class in the MRO that defines `__sizeof__`.
-    pub sizeof_owner: Option<(Option<String>, Option<String>, String)>,
+    pub sizeof_owner: (Option<String>, Option<String>, String),
     /// The type's own type.
     pub metatype: u64,
 }
@@ -85,13 +85,7 @@ pub struct TrueType {
 impl TrueType {
     /// The name as outputs show it: `module.qualname`, without the module for builtins.
     pub fn name(&self) -> String {
-        let qualname = self.qualname.as_deref().unwrap_or("?");
-        match self.module.as_deref() {
-            Some("builtins") => qualname.to_owned(),
-            Some(module) => format!("{module}.{qualname}"),
-            // As repr() of such a class does.
-            None => qualname.to_owned(),
-        }
+        full_name(self.module.as_deref(), self.qualname.as_deref())
     }
 
     /// Made at run time (`Py_TPFLAGS_HEAPTYPE`).
@@ -99,9 +93,19 @@ impl TrueType {
         self.flags & (1 << 9) != 0
     }
 
-    /// `__sizeof__` is written in Python: no reader from outside can know what it answers.
-    pub fn overrides_sizeof(&self) -> bool {
-        self.sizeof_owner.as_ref().is_some_and(|(_, _, kind)| kind == "function")
+    /// The class whose `__sizeof__` answers, as `name` would show it.
+    pub fn sizeof_owner(&self) -> String {
+        let (module, qualname, _) = &self.sizeof_owner;
+        full_name(module.as_deref(), qualname.as_deref())
+    }
+}
+
+fn full_name(module: Option<&str>, qualname: Option<&str>) -> String {
+    let qualname = qualname.unwrap_or("?");
+    match module {
+        // The second: as repr() of a class does whose __module__ is no str.
+        Some("builtins") | None => qualname.to_owned(),
+        Some(module) => format!("{module}.{qualname}"),
     }
 }
 
