@@ -63,40 +63,99 @@ pub(crate) fn differences() -> Vec<Explanation> {
 struct Class {
     label: &'static str,
     holder: &'static str,
+    /// More than so many in one heap are news that somebody should look at.
+    at_most: u64,
     what: &'static str,
 }
 
-const fn class(label: &'static str, holder: &'static str, what: &'static str) -> Class {
-    Class { label, holder, what }
+const fn class(label: &'static str, holder: &'static str, at_most: u64, what: &'static str) -> Class {
+    Class { label, holder, at_most, what }
 }
 
-/// `*` as holder stands for any type, as label for any label.
+const ANY: u64 = u64::MAX;
+const NO_TRAVERSE: &str = "C types without a traverse function: the collector cannot ask them";
+const NOT_TOLD: &str = "fields that a traverse function leaves out, since they cannot be part of a cycle";
+const QUIRK: &str = "3.13.0: a dict that shares its instance's inline values, which the instance does not tell of";
+
+/// `*` stands for any label or any holder.
 const CLASSES: &[Class] = &[
-    class("*", "code", "code objects: constants, names, bytecode, tables; the collector does not look into code"),
-    class("key", "*", "str keys, which the collector passes over (Objects/dictobject.c, dict_traverse)"),
-    class("__name__", "*", "names of classes, modules and descriptors"),
-    class("__qualname__", "*", "qualified names of classes and descriptors"),
-    class("__slots__", "*", "the names in __slots__"),
-    class("__bases__", "*", "bases of static types, which the collector does not look into"),
-    class("__mro__", "*", "method resolution order of static types"),
-    class("__dict__", "type", "dicts of static types"),
+    class("*", "code", ANY, "code objects: constants, names, bytecode, tables; the collector does not look into code"),
+    class("key", "*", ANY, "str keys, which the collector passes over (Objects/dictobject.c, dict_traverse)"),
+    class("__name__", "*", ANY, "names of classes, modules and descriptors"),
+    class("__qualname__", "*", ANY, "qualified names of classes and descriptors"),
+    class("__slots__", "*", ANY, "the names in __slots__"),
+    class("__bases__", "*", ANY, "bases of static types, which the collector does not look into"),
+    class("__mro__", "*", ANY, "method resolution order of static types"),
+    class("__dict__", "type", ANY, "dicts of static types"),
+    class("__dict__", "*", 100, QUIRK),
+    class("buf", "*", 100, NOT_TOLD),
+    class("cr_origin", "coroutine", 100, NOT_TOLD),
+    class("origin_or_finalizer", "coroutine", 100, NOT_TOLD),
+    class("*", "_io.StringIO", 100, NOT_TOLD),
+    class("*", "_pickle.Pickler", 100, NOT_TOLD),
+    class("*", "_pickle.Unpickler", 100, NOT_TOLD),
+    class("*", "_thread._local", 100, NOT_TOLD),
+    class("*", "asyncio.events._RunningLoop", 100, NOT_TOLD),
+    class("*", "itertools._tee_dataobject", 100, NOT_TOLD),
+    class("*", "sqlite3.Connection", 100, NOT_TOLD),
+    class("*", "sqlite3.Cursor", 100, NOT_TOLD),
+    class("*", "zoneinfo.ZoneInfo", 1000, NOT_TOLD),
+    class("*", "module", 1000, "what an extension module's state holds beside what its traverse function tells of"),
+    class("*", "Struct", 1000, NO_TRAVERSE),
+    class("*", "_struct.Struct", 1000, NOT_TOLD),
+    class("*", "_csv.Dialect", 100, NO_TRAVERSE),
+    class("*", "_json.Scanner", 100, NOT_TOLD),
+    class("*", "_sre.SRE_Scanner", 100, NOT_TOLD),
+    class("*", "_ssl._SSLSocket", 100, NO_TRAVERSE),
+    class("*", "datetime.timezone", 100, NO_TRAVERSE),
+    class("*", "longrange_iterator", 100, NO_TRAVERSE),
+    class("*", "posix.DirEntry", 100, NO_TRAVERSE),
+    class("*", "posix.ScandirIterator", 100, NO_TRAVERSE),
+    class("*", "range", 1000, NO_TRAVERSE),
+    class("*", "re.Match", 100, NO_TRAVERSE),
+    class("*", "re.Pattern", 20_000, NO_TRAVERSE),
+    class("*", "select.poll", 100, NO_TRAVERSE),
+    class("*", "sqlite3.Row", 100, NO_TRAVERSE),
+    class("*", "zlib.Decompress", 100, NO_TRAVERSE),
+    class("*", "frame", 100, "locals and stacks of running frames, which their frame objects do not tell of"),
+    class("a root", "", 5000, "what interpreters, threads, running frames and the static memory of C code hold"),
+    class("the collector's lists", "", 1000, "the permanent generation, which gc.get_objects leaves out (3.12.1 fills it at its start)"),
+    class("a block that nothing refers to", "", 5, "held by C code in memory of its own, or lost by it"),
 ];
 
-/// Objects beyond the oracle whose class nobody named, one line for each class.
+/// Objects beyond the oracle whose class nobody named, or that are more than their class explains, one line for each.
 pub(crate) fn strangers(comparison: &Comparison) -> Vec<String> {
     let strange = comparison.extra.iter().filter(|((origin, _), _)| class_of(origin).is_none());
-    strange.map(|((origin, type_name), count)| format!("{count:>8} {type_name}: {origin}")).collect()
+    let mut all: Vec<_> = strange.map(|((origin, type_name), count)| format!("{count:>8} {type_name}: {origin}")).collect();
+    for (at, count) in counts(comparison).into_iter().enumerate() {
+        let Class { label, holder, at_most, what } = &CLASSES[at];
+        if count > *at_most {
+            all.push(format!("{count:>8}, more than {at_most}: {label} of {holder} ({what})"));
+        }
+    }
+    all
 }
 
 /// How many objects beyond the oracle fall in each class, for people.
 pub(crate) fn by_class(comparison: &Comparison) -> Vec<(&'static str, u64)> {
-    let mut all: Vec<(&'static str, u64)> = CLASSES.iter().map(|c| (c.what, 0)).collect();
-    for ((origin, _), count) in &comparison.extra {
-        if let Some(at) = class_of(origin) {
-            all[at].1 += count;
+    let mut all: Vec<(&'static str, u64)> = Vec::new();
+    for (class, count) in CLASSES.iter().zip(counts(comparison)) {
+        match all.iter_mut().find(|(what, _)| *what == class.what) {
+            Some((_, sum)) => *sum += count,
+            None => all.push((class.what, count)),
         }
     }
     all.retain(|(_, count)| *count > 0);
+    all
+}
+
+fn counts(comparison: &Comparison) -> Vec<u64> {
+    let mut all = vec![0; CLASSES.len()];
+    for ((origin, _), count) in &comparison.extra {
+        if let Some(at) = class_of(origin) {
+            all[at] += count;
+        }
+    }
     all
 }
 
