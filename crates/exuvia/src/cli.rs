@@ -168,8 +168,11 @@ pub(crate) struct List {
 
 impl List {
     /// The limit that holds: what the user said, else a screen for people and everything for programs.
-    pub(crate) fn limit(&self, json: bool, first_screen: usize) -> Option<usize> {
-        limit(self.limit, json, first_screen)
+    pub(crate) fn limit(&self, json: bool, first_screen: usize, target: &Chosen) -> Option<usize> {
+        /// Beside our answer stand the program's last words, how it ended, and a next command that is two lines long.
+        const BESIDE_A_PROGRAM: usize = 4;
+        let taken = if matches!(target, Chosen::Program(_)) { BESIDE_A_PROGRAM } else { 0 };
+        limit(self.limit, json, first_screen.saturating_sub(taken))
     }
 }
 

@@ -6,16 +6,16 @@ use snapshot::{Coverage, Mode, Moment, Snapshot, Target};
 
 use crate::{text, Style};
 
-/// At most five lines, each cut to the terminal's width: coverage, how it is known, gaps where there are some, target, layout.
+/// At most five lines, each cut to the terminal's width: coverage, how it is known, gaps, target, layout.
 pub(crate) fn write(out: &mut dyn Write, snapshot: &Snapshot, style: &Style) -> io::Result<()> {
     let (c, t) = (&snapshot.coverage, &snapshot.target);
-    lines(out, [Some(coverage(c)), Some(known(c)), gaps(c), Some(target(t)), layout(t)], style)
+    lines(out, [Some(coverage(c)), Some(known(c)), Some(gaps(c)), Some(target(t)), layout(t)], style)
 }
 
-/// At most three of them, where the screen is for one object: coverage, gaps, target.
+/// Three of them, where the screen is for one object: coverage, gaps, target.
 pub(crate) fn write_brief(out: &mut dyn Write, snapshot: &Snapshot, style: &Style) -> io::Result<()> {
     let (c, t) = (&snapshot.coverage, &snapshot.target);
-    lines(out, [Some(coverage(c)), gaps(c), Some(target(t))], style)
+    lines(out, [Some(coverage(c)), Some(gaps(c)), Some(target(t))], style)
 }
 
 fn lines<const N: usize>(out: &mut dyn Write, lines: [Option<String>; N], style: &Style) -> io::Result<()> {
@@ -39,18 +39,14 @@ fn known(c: &Coverage) -> String {
         }
     }
     if c.blocks_in_use > 0 {
-        line +=
-            &format!("; {} of {} explained", text::percent(c.blocks_explained, c.blocks_in_use), text::counted(c.blocks_in_use, "block"));
-    }
-    if c.gaps.is_empty() {
-        line += "; no gaps";
+        line += &format!("; blocks {} known", text::percent(c.blocks_explained, c.blocks_in_use));
     }
     line
 }
 
-fn gaps(c: &Coverage) -> Option<String> {
+fn gaps(c: &Coverage) -> String {
     let parts: Vec<String> = c.gaps.iter().map(|g| format!("{} {}", text::grouped(g.count), g.what.word())).collect();
-    (!parts.is_empty()).then(|| format!("gaps:     {}", parts.join(", ")))
+    format!("gaps:     {}", if parts.is_empty() { "none".to_string() } else { parts.join(", ") })
 }
 
 fn target(t: &Target) -> String {
@@ -102,7 +98,8 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out, &s, &Style::default()).unwrap();
         let wanted = "coverage: 1,234,567 objects, 1000 B own, 1.17 KiB footprint\n\
-                      sizes:    99.00 % exact, 1.00 % scanned; 99.90 % of 1,001 blocks explained; no gaps\n\
+                      sizes:    99.00 % exact, 1.00 % scanned; blocks 99.90 % known\n\
+                      gaps:     none\n\
                       target:   CPython 3.12.1, pid 7, 1 thread, stopped 12.3 ms\n";
         assert_eq!(String::from_utf8(out).unwrap(), wanted);
 

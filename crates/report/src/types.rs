@@ -56,10 +56,36 @@ fn numbers(types: &TypeTable<'_>, count: u64, own: Bytes, footprint: Bytes, name
     [text::grouped(count), own.to_string(), footprint.to_string(), share, name]
 }
 
+/// Modules whose classes every program has: the next command is about the program's own.
+const EVERYWHERE: &[&str] = &[
+    "_abc",
+    "_frozen_importlib",
+    "_frozen_importlib_external",
+    "_thread",
+    "abc",
+    "codecs",
+    "collections",
+    "enum",
+    "functools",
+    "importlib",
+    "itertools",
+    "operator",
+    "os",
+    "random",
+    "re",
+    "sre_parse",
+    "threading",
+    "types",
+    "typing",
+    "weakref",
+    "zipimport",
+];
+
 /// The command that goes one step closer: the objects of the biggest type that is the program's own, if there is one.
 fn next(out: &mut dyn Write, types: &TypeTable<'_>, style: &Style) -> io::Result<()> {
     let pastable = |r: &&TypeRow<'_>| matches!(text::escaped(r.name), std::borrow::Cow::Borrowed(_));
-    let own_type = types.rows.iter().filter(pastable).find(|r| r.name.contains('.')).or(types.rows.iter().find(pastable));
+    let own = |r: &&TypeRow<'_>| r.name.split_once('.').is_some_and(|(module, _)| !EVERYWHERE.contains(&module));
+    let own_type = types.rows.iter().filter(pastable).find(own).or(types.rows.iter().find(pastable));
     writeln!(out)?;
     let line = match own_type {
         Some(row) => style.again.line("objects", &["--type", row.name]),

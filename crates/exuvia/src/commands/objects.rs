@@ -10,7 +10,7 @@ pub(crate) fn run(args: &Objects) -> Result<(), Trouble> {
     args.look.check(&target)?;
     let looked = look::take(&target, &args.look, Question::Objects)?;
     let snapshot = &looked.snapshot;
-    let limit = args.list.limit(args.look.json, report::objects::FIRST_SCREEN);
+    let limit = args.list.limit(args.look.json, report::objects::FIRST_SCREEN, &target);
     let name = args.type_name.as_deref();
     let objects = analyses::objects(snapshot, name, args.list.sort.into(), limit);
     screen::print(|out| {

@@ -10,7 +10,7 @@ pub(crate) fn run(args: &Types) -> Result<(), Trouble> {
     args.look.check(&target)?;
     let looked = look::take(&target, &args.look, Question::Types)?;
     let snapshot = &looked.snapshot;
-    let limit = args.list.limit(args.look.json, report::types::FIRST_SCREEN);
+    let limit = args.list.limit(args.look.json, report::types::FIRST_SCREEN, &target);
     let types = analyses::types(snapshot, args.list.sort.into(), limit);
     screen::print(|out| {
         if args.look.json {
