@@ -35,9 +35,12 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
 }
 
+/// What a key of an object must hold.
+type Kind = fn(&Value) -> bool;
+
 /// The keys of an object must be there and hold a number, text or list as named.
 #[track_caller]
-fn has(value: &Value, keys: &[(&str, fn(&Value) -> bool)]) {
+fn has(value: &Value, keys: &[(&str, Kind)]) {
     for (key, is) in keys {
         assert!(value.get(key).is_some_and(is), "{key}: {value}");
     }
@@ -55,13 +58,12 @@ fn types_for_programs_have_the_promised_shape() {
     assert_eq!(answer["target"]["pid"].to_string(), target.pid());
     assert_eq!(answer["target"]["python"], format!("3.{}.{}", python().minor, python().micro));
     assert_eq!(answer["target"]["mode"], "freeze");
-    let sums =
-        ["objects", "own_bytes", "footprint_bytes", "exact_bytes", "scanned_bytes"].map(|k| (k, Value::is_u64 as fn(&Value) -> bool));
+    let sums = ["objects", "own_bytes", "footprint_bytes", "exact_bytes", "scanned_bytes"].map(|k| (k, Value::is_u64 as Kind));
     has(&answer["coverage"], &sums);
     assert!(answer["coverage"]["gaps"].as_array().unwrap().iter().all(|g| g["what"].is_string() && g["count"].is_u64()), "{answer}");
     let types = answer["types"].as_array().unwrap();
     for t in types {
-        let numbers = ["count", "own_bytes", "footprint_bytes"].map(|k| (k, Value::is_u64 as fn(&Value) -> bool));
+        let numbers = ["count", "own_bytes", "footprint_bytes"].map(|k| (k, Value::is_u64 as Kind));
         has(t, &numbers);
     }
     let marker = types.iter().find(|t| t["type"] == "__main__.Marker").unwrap();
@@ -114,7 +116,7 @@ fn one_object_has_its_references_with_labels_and_no_values() {
     let by = |address: &str| holders.iter().find(|r| r["address"] == address).unwrap_or_else(|| panic!("{address}: {it:#}")).clone();
     assert_eq!(by(&facts[0])["label"], "[7]");
     assert_eq!(by(&facts[2])["label"], "[str, 13 chars]", "the key of a plain dict is a value");
-    assert_eq!(answer["coverage"]["objects"].as_u64().is_some_and(|n| n > 1000), true);
+    assert!(answer["coverage"]["objects"].as_u64().is_some_and(|n| n > 1000));
     assert!(!answer.to_string().contains("customer of 7") && !answer.to_string().contains("do not show 7"), "{it:#}");
 
     let shown = run(&["object", &target.pid(), &facts[1], "--json", "--values"]);
