@@ -223,7 +223,7 @@ impl TypeInfo {
         let managed = heap.layout.rules.managed_dict != ManagedDict::None && flags & flags::MANAGED_DICT != 0;
         let dict = if managed {
             DictAt::Managed
-        } else if dictoffset != 0 && (dictoffset != base_dictoffset || opaque || foreign_layers) {
+        } else if dictoffset != 0 && (dictoffset != base_dictoffset || opaque || (foreign_layers && dictoffset >= decoded_to as i64)) {
             match dictoffset {
                 1.. => DictAt::Offset(dictoffset as u64),
                 _ => DictAt::FromEnd(dictoffset),
@@ -278,10 +278,11 @@ impl TypeInfo {
         };
         let pre = if gc { Fields::GC_HEAD } else { 0 } + if managed_words { 16 } else { 0 };
         // Only collected objects are asked for what they refer to.
-        let class_visible = gc && (python_class || (heap.layout.rules.c_heap_types_visit_type && decoder.class_visible));
+        let visited = python_class || (heap.layout.rules.c_heap_types_visit_type && decoder.class_visible);
+        let class_visible = gc && visited && !inherits_static(heap, addr);
         let cached_keys = if flags & flags::HEAPTYPE != 0 { o.addr(heap.layout.at.heap_type.ht_cached_keys).ok()? } else { Addr::NULL };
         let scanned = !scan.is_empty() || (opaque && base_item > 0);
-        let known = if overrides_sizeof(heap, addr, base, opaque || foreign_layers) {
+        let known = if overrides_sizeof(heap, addr, if opaque { Addr::NULL } else { c }) {
             Known::Derived
         } else if scanned {
             Known::Scanned
@@ -309,6 +310,20 @@ impl TypeInfo {
             known,
         })
     }
+}
+
+/// Whether the `tp_traverse` of the heap type at `ty` is that of a static type above it, which knows no class to visit.
+fn inherits_static(heap: &Heap<'_>, ty: Addr) -> bool {
+    let f = &heap.layout.at.ty;
+    let traverse = |t: Addr| heap.image.addr(t + f.tp_traverse).unwrap_or(Addr::NULL);
+    let mut base = ty;
+    for _ in 0..BASES_BOUND {
+        match heap.image.addr(base + f.tp_base) {
+            Ok(next) if !next.is_null() && traverse(next) == traverse(ty) => base = next,
+            _ => break,
+        }
+    }
+    base != ty && heap.image.u64(base + f.tp_flags).is_ok_and(|word| word & flags::HEAPTYPE == 0)
 }
 
 /// `tp_basicsize`; 0 where it is not there.
@@ -425,15 +440,15 @@ pub fn type_state(heap: &Heap<'_>, ty: Addr, which: u64) -> Option<Addr> {
     heap.image.addr(state + which * 8).ok()
 }
 
-/// Whether a class between `ty` and what its decoder covers defines `__sizeof__` itself.
-fn overrides_sizeof(heap: &Heap<'_>, ty: Addr, c_base: Addr, c_base_unknown: bool) -> bool {
+/// Whether a class between `ty` and the one that its decoder is of defines `__sizeof__` itself; null for no decoder.
+fn overrides_sizeof(heap: &Heap<'_>, ty: Addr, decoded: Addr) -> bool {
     let f = &heap.layout.at;
     let Ok(mro) = heap.image.addr(ty + f.ty.tp_mro) else { return false };
     let Ok(length) = heap.image.i64(mro + Fields::OB_SIZE) else { return false };
     for i in 0..length.clamp(0, BASES_BOUND as i64) as u64 {
         let Ok(class) = heap.image.addr(mro + f.tuple.ob_item + i * 8) else { return false };
         let Ok(base) = heap.image.addr(class + f.ty.tp_base) else { return false };
-        if base.is_null() || (class == c_base && !c_base_unknown) {
+        if base.is_null() || class == decoded {
             return false;
         }
         if heap.dict_get(type_dict(heap, class), "__sizeof__").ok().flatten().is_some() {

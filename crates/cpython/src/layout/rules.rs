@@ -63,6 +63,17 @@ pub enum Immortality {
     Bit31,
 }
 
+/// What `sys.getsizeof` says of static type objects' pre-header, which is not there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StaticTypes {
+    /// ≤3.10: not counted (`type_is_gc`).
+    Without,
+    /// 3.11, 3.12: counted, by the flags of their class.
+    With,
+    /// 3.13+: not counted where their class is `type` itself, but where it is another metaclass (numpy's dtypes).
+    WithoutUnderType,
+}
+
 /// The rules of one series.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rules {
@@ -84,9 +95,8 @@ pub struct Rules {
     pub int_counts_basicsize: bool,
     /// Immortal objects.
     pub immortality: Immortality,
-    /// `sys.getsizeof` adds the pre-header to static type objects, which have none: 3.11 and 3.12 (fixed by gh-101266's
-    /// follow-ups in 3.13).
-    pub static_types_counted_with_preheader: bool,
+    /// Whether `sys.getsizeof` adds the pre-header to static type objects, which have none.
+    pub static_types: StaticTypes,
     /// Static built-in types keep `tp_dict`, `tp_subclasses` and `tp_weaklist` per interpreter: 3.12+ (gh-94673).
     pub static_types_per_interpreter: bool,
     /// Legacy strings with a separate `wchar_t` buffer exist: ≤3.11 (PEP 623).
@@ -149,7 +159,11 @@ impl Rules {
             int_zero_has_digit: from(11),
             int_counts_basicsize: from(12),
             immortality: if from(12) { Immortality::Bit31 } else { Immortality::None },
-            static_types_counted_with_preheader: from(11) && !from(13),
+            static_types: match release.minor {
+                0..=10 => StaticTypes::Without,
+                11 | 12 => StaticTypes::With,
+                _ => StaticTypes::WithoutUnderType,
+            },
             static_types_per_interpreter: from(12),
             legacy_strings: !from(12),
             values_have_header: from(13),

@@ -80,6 +80,10 @@ pub enum Kind {
     CData,
     /// numpy.ndarray.
     NdArray,
+    /// An implementation of one of numpy's casts or loops.
+    NumpyMethod,
+    /// A scalar of numpy: so many bytes of value, which `__sizeof__` counts once more.
+    NumpyScalar(u8),
 }
 
 /// How a reference field is told.
@@ -152,6 +156,8 @@ pub struct Decoder {
     pub kind: Kind,
     /// Size of the struct in the proved table; 0 where the type has none of its own.
     pub size: u64,
+    /// Sizes of structs that no table has; empty where any is one.
+    pub sizes: &'static [u64],
     /// References.
     pub fields: Box<[FieldRow]>,
     /// Arrays of references.
@@ -169,7 +175,11 @@ pub struct Decoder {
 impl Decoder {
     /// Whether a type with this `tp_basicsize` can be one of these.
     pub fn fits(&self, basic: u64) -> bool {
-        self.size == 0 || basic == self.size
+        match (self.size, self.sizes) {
+            (0, []) => true,
+            (0, sizes) => sizes.contains(&basic),
+            (size, _) => basic == size,
+        }
     }
 
     /// Whether there is more than fields and code.
@@ -210,6 +220,8 @@ pub(super) enum Basic {
     Size,
     /// The offset of this field: the struct ends in a flexible or one-item array.
     Field(&'static str),
+    /// One of these: of structs that are not CPython's.
+    OneOf(&'static [u64]),
     /// Not compared.
     Any,
 }
@@ -243,6 +255,7 @@ impl Catalogue {
         let opaque = Arc::new(Decoder {
             kind: Kind::Opaque,
             size: 0,
+            sizes: &[],
             fields: Box::new([]),
             arrays: Box::new([]),
             blocks: Box::new([]),
@@ -301,7 +314,7 @@ fn resolve(row: &'static Row, layout: &Layout, collected: bool, on_heap: bool) -
         size = match row.basic {
             Basic::Size => table.size(row.structure)?,
             Basic::Field(f) => at(f)?,
-            Basic::Any => {
+            Basic::OneOf(_) | Basic::Any => {
                 table.size(row.structure)?;
                 0
             }
@@ -341,6 +354,7 @@ fn resolve(row: &'static Row, layout: &Layout, collected: bool, on_heap: bool) -
     Some(Decoder {
         kind: row.kind,
         size,
+        sizes: if let Basic::OneOf(sizes) = row.basic { sizes } else { &[] },
         fields: fields.into(),
         arrays: arrays.into(),
         blocks: blocks.into(),

@@ -21,6 +21,7 @@ mod list;
 mod lru_cache;
 mod module;
 mod nd_array;
+mod numpy_method;
 mod odict;
 mod parts;
 mod pickler;
@@ -39,6 +40,7 @@ use memory::Fault;
 pub use catalogue::{Array, Block, Catalogue, Count, Decoder, FieldRow, Kind, Told};
 
 use crate::heap::{Heap, Obj};
+use crate::layout::rules::StaticTypes;
 use crate::layout::Fields;
 use crate::types::TypeInfo;
 use crate::visit::{Label, Visitor};
@@ -94,6 +96,8 @@ impl Heap<'_> {
             Kind::CtypesType => ctypes::class(self, o, t, v)?,
             Kind::CData => ctypes::instance(self, o, t, v)?,
             Kind::NdArray => nd_array::decode(self, o, t, v)?,
+            Kind::NumpyMethod => numpy_method::decode(self, o, t, v)?,
+            Kind::NumpyScalar(bytes) => self.default_size(o, t)? + u64::from(bytes),
         };
         if d.has_parts() {
             own += parts::tell(self, o, d, v)?;
@@ -111,8 +115,12 @@ impl Heap<'_> {
     /// What `sys.getsizeof` adds to `__sizeof__` for the words before the object.
     #[inline]
     fn counted_pre_header(&self, o: &Obj<'_>, t: &TypeInfo) -> Result<u64, Fault> {
-        if t.is_metatype() && !self.is_heap_type(o)? && !self.layout.rules.static_types_counted_with_preheader {
-            return Ok(0);
+        if t.is_metatype() && !self.is_heap_type(o)? {
+            return Ok(match self.layout.rules.static_types {
+                StaticTypes::Without => 0,
+                StaticTypes::WithoutUnderType if t.addr == self.type_type => 0,
+                StaticTypes::With | StaticTypes::WithoutUnderType => t.pre,
+            });
         }
         Ok(t.pre)
     }

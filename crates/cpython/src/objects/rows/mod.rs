@@ -10,6 +10,7 @@ mod formats;
 mod io;
 mod iterators;
 mod numbers;
+mod numpy;
 mod stdlib;
 mod threads;
 
@@ -22,6 +23,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Row> {
         .chain(stdlib::ROWS)
         .chain(io::ROWS)
         .chain(numbers::ROWS)
+        .chain(numpy::ROWS)
         .chain(formats::ROWS)
         .chain(threads::ROWS)
         .chain(asyncio::ROWS)

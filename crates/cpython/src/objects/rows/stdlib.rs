@@ -54,6 +54,4 @@ pub(super) const ROWS: &[Row] = &[
     plain(&["_ssl._SSLSocket"], "PySSLSocket", "-Socket=socket -ctx=context -owner -server_hostname exc_type exc_value exc_tb exc"),
     plain(&["_ssl.SSLSession", "_ssl.Session"], "PySSLSession", "ctx=context"),
     plain(&["_ssl.MemoryBIO"], "PySSLMemoryBIO", ""),
-    // numpy's struct is its own: its basic size is compared by the code.
-    coded(&["numpy.ndarray"], "", Kind::NdArray, "", Basic::Any),
 ];
