@@ -67,7 +67,7 @@ mod tests {
     use snapshot::{Brief, Collector, Found, Holder, Known, Label, State};
 
     fn check(refcount: u64, explained_refs: u64, immortal: bool, wanted: Account) {
-        let one = Reference { label: Label::Member, other: Holder::Root { name: "interned strings".into() } };
+        let one = Reference { label: Label::Member, other: Holder::Root { name: "interned strings".into() }, certain: true };
         let inspected = Some(Inspected {
             address: Addr(0x1000),
             type_name: "str".into(),

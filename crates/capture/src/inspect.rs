@@ -95,7 +95,7 @@ pub(crate) fn inspect(reached: &Reached<'_, '_>, address: Addr, values: bool) ->
     let shown = out
         .iter()
         .take(SHOWN)
-        .map(|e| Reference { label: label(heap, &o, e.label, is_namespace, values), other: holder(heap, e.to, values) })
+        .map(|e| Reference { label: label(heap, &o, e.label, is_namespace, values), other: holder(heap, e.to, values), certain: e.certain })
         .collect();
     Some(Inspected {
         address,
@@ -158,12 +158,12 @@ fn incoming(reached: &Reached<'_, '_>, target: Addr, values: bool) -> (Reference
         .filter_map(|(from, e)| {
             let o = heap.obj(*from).ok()?;
             let named = namespaces.contains(from) || keys_are_names(heap, *from);
-            Some(Reference { label: label(heap, &o, e.label, named, values), other: holder(heap, *from, values) })
+            Some(Reference { label: label(heap, &o, e.label, named, values), other: holder(heap, *from, values), certain: e.certain })
         })
         .collect();
-    for (reference, sure) in from_frames(reached, target) {
+    for reference in from_frames(reached, target) {
         total += 1;
-        certain += u64::from(sure);
+        certain += u64::from(reference.certain);
         if shown.len() < SHOWN {
             shown.push(reference);
         }
@@ -207,7 +207,7 @@ fn namespaces(reached: &Reached<'_, '_>, dicts: FxHashSet<Addr>) -> FxHashSet<Ad
 }
 
 /// References from the frames of all threads. Where frames are objects (≤3.10), they are found among the objects.
-fn from_frames(reached: &Reached<'_, '_>, target: Addr) -> Vec<(Reference, bool)> {
+fn from_frames(reached: &Reached<'_, '_>, target: Addr) -> Vec<Reference> {
     let world = reached.world();
     let heap = &world.heap;
     let mut all = Vec::new();
@@ -227,7 +227,7 @@ fn from_frames(reached: &Reached<'_, '_>, target: Addr) -> Vec<(Reference, bool)
                         cpython::Label::Local(i) => local(heap, code, i),
                         other => plain_label(heap, other),
                     };
-                    all.push((Reference { label, other: Holder::Root { name } }, e.certain));
+                    all.push(Reference { label, other: Holder::Root { name }, certain: e.certain });
                 }
             }
         }

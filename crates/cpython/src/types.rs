@@ -152,7 +152,10 @@ impl TypeInfo {
         let flags = o.u64(f.tp_flags as i64).ok()?;
         let basic = o.i64(f.tp_basicsize).ok()?;
         let item = o.i64(f.tp_itemsize).ok()?;
-        if flags & flags::READY == 0 || !(Fields::HEADER as i64..1 << 32).contains(&basic) || !(0..1 << 32).contains(&item) {
+        if (flags & flags::READY == 0 && !never_readied(&o, f, flags))
+            || !(Fields::HEADER as i64..1 << 32).contains(&basic)
+            || !(0..1 << 32).contains(&item)
+        {
             return None;
         }
         let name = type_name(heap, addr, flags)?;
@@ -329,6 +332,15 @@ fn inherits_static(heap: &Heap<'_>, ty: Addr) -> bool {
 /// `tp_basicsize`; 0 where it is not there.
 fn base_size(o: &Obj<'_>, f: &TypeFields) -> u64 {
     o.u64(f.tp_basicsize as i64).unwrap_or(0)
+}
+
+/// Whether this is a static type that nobody has passed to `PyType_Ready`: it has instances all the same, and nothing of
+/// what that call fills in. The links of `functools.lru_cache` are of such a type up to 3.9 (`lru_list_elem_type` in
+/// `Modules/_functoolsmodule.c`).
+fn never_readied(o: &Obj<'_>, f: &TypeFields, flags: u64) -> bool {
+    let empty = |field: u64| o.addr(field).is_ok_and(|a| a == Addr::NULL);
+    let dealloc = o.addr(f.tp_dealloc).is_ok_and(|a| !a.is_null());
+    flags & flags::HEAPTYPE == 0 && dealloc && empty(f.tp_mro) && empty(f.tp_dict) && empty(f.tp_bases) && empty(f.tp_subclasses)
 }
 
 /// Whether `addr` has a class whose instances are types, itself of such a class.

@@ -277,3 +277,96 @@ fn a_heap_is_no_larger_than_what_was_copied_of_it() {
         }
     });
 }
+
+/// Everything that can hold one object, each place with its label; the marker's address is printed.
+const HOLDERS: &str = r#"
+import collections, functools, sys, threading, types
+class Base: pass
+class Slots(Base):
+    __slots__ = ('left',)
+class Plain:
+    def __init__(self): self.attribute = marker
+class Meta(type): pass
+class OfMeta(metaclass=Meta):
+    of_class = marker = None
+marker = Base()
+OfMeta.of_class = marker
+slots = Slots(); slots.left = marker
+plain = Plain()
+materialised = Plain(); materialised.__dict__
+def outer():
+    closed = marker
+    return lambda: closed
+closure = outer()
+def suspended():
+    in_generator = marker
+    yield
+generator = suspended(); next(generator)
+ready = threading.Event()
+def work():
+    in_thread = marker
+    ready.set(); threading.Event().wait()
+threading.Thread(target=work, daemon=True).start(); ready.wait()
+a_list = [0, marker]; a_tuple = (0, marker); a_set = {marker}; a_frozenset = frozenset([marker])
+a_deque = collections.deque([0, marker])
+ordered = collections.OrderedDict(secret_1=marker); defaulting = collections.defaultdict(list, secret_2=marker)
+a_dict = {'secret_3': marker}; keyed = {marker: 1}
+namespace = types.SimpleNamespace(in_namespace=marker)
+method = types.MethodType(print, marker)
+@functools.lru_cache()
+def cached(n): return marker
+cached(5)
+print(hex(id(marker)), sys.getrefcount(marker) - 1)
+"#;
+
+#[test]
+fn every_reference_has_the_label_of_its_place() {
+    testbed::for_each_interpreter(|py| {
+        let script = format!("{HOLDERS}\nprint('READY', flush=True)\nsys.stdin.read()");
+        let mut child = Command::new(&py.path).args(["-I", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+        let facts = lines.next().unwrap().unwrap();
+        let (address, refcount) = facts.split_once(' ').unwrap();
+        assert_eq!(lines.next().unwrap().unwrap(), "READY");
+        let target = Started { child };
+        let answer = json(run(&["object", "--json", &target.pid(), address]).answered());
+        let it = &answer["object"];
+        let certain: Vec<(&str, &str)> = it["references_in"]["shown"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|r| r["certain"] == true)
+            .map(|r| (r["label"].as_str().unwrap(), r["type"].as_str().or(r["root"].as_str()).unwrap()))
+            .collect();
+        for (label, holder) in [
+            (".left (slot)", "__main__.Slots"),
+            (".of_class", "dict"),
+            (".marker", "dict"),
+            (".in_namespace", "dict"),
+            ("cell content", "cell"),
+            ("[1]", "list"),
+            ("[1]", "tuple"),
+            ("[1]", "collections.deque"),
+            ("member", "set"),
+            ("member", "frozenset"),
+            ("[str, 8 chars]", "collections.OrderedDict"),
+            ("[str, 8 chars]", "collections.defaultdict"),
+            ("[str, 8 chars]", "dict"),
+            ("key 0", "dict"),
+            ("__self__", "method"),
+            ("[int]", "functools._lru_cache_wrapper"),
+        ] {
+            assert!(certain.contains(&(label, holder)), "no {label} of a {holder}: {certain:#?}");
+        }
+        // Where these stand differs between releases: in an object or a dict, in a frame object or in a thread's frame.
+        for label in [".attribute", "local in_generator", "local in_thread"] {
+            assert!(certain.iter().any(|(l, _)| *l == label), "no {label}: {certain:#?}");
+        }
+        assert_eq!(certain.iter().filter(|(l, _)| *l == ".attribute").count(), 2, "{certain:#?}");
+        // All of it is found, and nothing twice.
+        assert_eq!(it["refcount"].to_string(), refcount, "{it:#}");
+        assert_eq!((certain.len().to_string().as_str(), it["account"].as_str()), (refcount, Some("whole")), "{certain:#?}");
+        // Keys of plain dicts are values.
+        assert!(!it.to_string().contains("secret_"), "{it:#}");
+    });
+}

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use analyses::{Account, ObjectView};
 use serde::Serialize;
-use snapshot::{Brief, Holder, Known, Reference, Snapshot};
+use snapshot::{Brief, Holder, Known, Label, Reference, Snapshot};
 
 use crate::table::{Align, Table};
 use crate::{head, json, text, Style};
@@ -99,7 +99,8 @@ const LABEL_WIDTH: usize = 28;
 
 fn cells(r: &Reference) -> [String; 3] {
     let label = text::escaped(&r.label.to_string()).into_owned();
-    let label = format!("  {}", text::shortened(&label, LABEL_WIDTH));
+    let how = if r.certain || matches!(r.label, Label::Scanned(_)) { "" } else { " (scanned)" };
+    let label = format!("  {}{how}", text::shortened(&label, LABEL_WIDTH));
     match &r.other {
         Holder::Object { address, type_name, brief: b } => {
             let what = match brief(b) {
@@ -187,6 +188,8 @@ impl<'s> ReferencesJson<'s> {
 struct ReferenceJson<'s> {
     kind: &'static str,
     label: String,
+    /// Whether a field says so; else it was found by scanning.
+    certain: bool,
     /// Null for a root.
     address: Option<json::Hex>,
     /// The type's name, or `root`'s.
@@ -198,17 +201,18 @@ struct ReferenceJson<'s> {
 
 impl<'s> ReferenceJson<'s> {
     fn new(r: &'s Reference) -> Self {
-        let (kind, label) = (r.label.word(), r.label.to_string());
+        let (kind, label, certain) = (r.label.word(), r.label.to_string(), r.certain);
         match &r.other {
             Holder::Object { address, type_name, brief } => ReferenceJson {
                 kind,
                 label,
+                certain,
                 address: Some(json::Hex(*address)),
                 type_name: Some(type_name),
                 brief: brief_json(brief),
                 root: None,
             },
-            Holder::Root { name } => ReferenceJson { kind, label, address: None, type_name: None, brief: None, root: Some(name) },
+            Holder::Root { name } => ReferenceJson { kind, label, certain, address: None, type_name: None, brief: None, root: Some(name) },
         }
     }
 }

@@ -197,11 +197,12 @@ fn shop() -> Snapshot {
         state: State::new(Collector::Generation2, Found::List, false),
         references_out: References {
             shown: vec![
-                Reference { label: Label::Type, other: object(0x9000, "type", Brief::Named("shop.models.Session".into())) },
-                Reference { label: Label::Attribute("token".into()), other: object(0x7f00_0000_3000, "str", text(14)) },
+                Reference { label: Label::Type, other: object(0x9000, "type", Brief::Named("shop.models.Session".into())), certain: true },
+                Reference { label: Label::Attribute("token".into()), other: object(0x7f00_0000_3000, "str", text(14)), certain: true },
                 Reference {
                     label: Label::Attribute("seen".into()),
                     other: object(0x7f00_0000_3040, "int", Brief::Hidden { type_name: "int".into() }),
+                    certain: true,
                 },
             ],
             total: 3,
@@ -211,12 +212,14 @@ fn shop() -> Snapshot {
                 Reference {
                     label: Label::Value(text(14)),
                     other: object(0x7f00_0000_2000, "dict", Brief::Sized { type_name: "dict".into(), len: 3, unit: Unit::Item }),
+                    certain: true,
                 },
                 Reference {
                     label: Label::Local("session".into()),
                     other: Holder::Root { name: "thread 4713, frame of shop.server.handle".into() },
+                    certain: false,
                 },
-                Reference { label: Label::Index(7), other: object(0x7f00_0000_5000, "list", Brief::Nothing) },
+                Reference { label: Label::Index(7), other: object(0x7f00_0000_5000, "list", Brief::Nothing), certain: true },
             ],
             total: 3,
         },
@@ -250,6 +253,7 @@ fn hostile() -> Snapshot {
     let bad = Reference {
         label: Label::Attribute("\x1b[31m".repeat(50)),
         other: Holder::Object { address: Addr(u64::MAX), type_name: it.type_name.clone(), brief: it.brief.clone() },
+        certain: false,
     };
     it.references_out = References { shown: vec![bad.clone(); 100], total: u64::MAX };
     it.references_in = References { shown: vec![bad; 100], total: 100 };

@@ -53,6 +53,9 @@ pub struct Reference {
     pub label: Label,
     /// What stands at the other end: the object referred to (out), the holder (in).
     pub other: Holder,
+    /// Whether a field says so. Else the address was found by scanning (a running function's stack, a body without a
+    /// decoder): it may be a leftover.
+    pub certain: bool,
 }
 
 /// The other end of a reference.
