@@ -60,6 +60,18 @@ fn not_python() {
 }
 
 #[test]
+fn a_debug_build() {
+    // Debian's python3.11-dbg; pyenv builds none unless asked.
+    let path = std::path::Path::new("/usr/bin/python3.11d");
+    if !path.exists() {
+        println!("missing: a debug build ({})", path.display());
+        return;
+    }
+    let target = Started::python_of(path, "");
+    check(&target.pid(), "is a debug build", "supported is CPython 3.8 to 3.13", "release build");
+}
+
+#[test]
 fn not_ours() {
     // As root another user is made of us; as a user, the first process is root's.
     if !nix::unistd::geteuid().is_root() {
