@@ -20,7 +20,7 @@ use cpython::LayoutError;
 use memory::{Addr, Image, Mapping, Module};
 use snapshot::Snapshot;
 
-pub use reach::{Reached, Witness};
+pub use reach::{Keep, Reached, Witness};
 pub use world::World;
 
 /// What a look at a process gave.
@@ -70,7 +70,12 @@ pub enum CaptureError {
 /// A build that cannot be proved, an interpreter that is not ready, an address at which no object stands.
 pub fn capture(source: Source<'_>, detail: Detail) -> Result<Snapshot, CaptureError> {
     let world = World::open(source)?;
-    let mut reached = Reached::all(&world, detail == Detail::Objects);
+    let keep = match detail {
+        Detail::Types => Keep::Sums,
+        Detail::Object { .. } => Keep::Lists,
+        Detail::Objects => Keep::Rows,
+    };
+    let mut reached = Reached::all(&world, keep);
     let mut snapshot = reached.snapshot();
     if let Detail::Object { address, values } = detail {
         snapshot.inspected = Some(inspect::inspect(&reached, address, values).ok_or(CaptureError::NoObject(address))?);

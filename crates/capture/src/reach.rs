@@ -3,11 +3,14 @@
 //! In arenas it goes by passes over memory in address order, which the caches like, as long as a pass finds much; the rest
 //! is followed reference by reference. Outside the arenas a set remembers what was seen.
 
+use std::sync::OnceLock;
+
 use cpython::types::TypeInfo;
 use cpython::visit::Visitor;
 use cpython::{roots, Obj};
 use memory::{Addr, Memory};
 use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 use snapshot::{Coverage, GapKind, Known, Objects, Snapshot, Target, Type};
 
 use crate::arenas::{Bits, Dirty};
@@ -19,6 +22,17 @@ use crate::world::World;
 
 /// A pass over the arenas that reached fewer objects than this is the last: references are followed one by one then.
 const WORTH_A_PASS: u64 = 1 << 16;
+
+/// What a search keeps besides the sums per type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keep {
+    /// Nothing.
+    Sums,
+    /// Which of the collector's lists each object is on.
+    Lists,
+    /// That, and a row for every object.
+    Rows,
+}
 
 /// Which witness named an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,15 +57,17 @@ pub struct Reached<'w, 'm> {
 }
 
 impl<'w, 'm> Reached<'w, 'm> {
-    /// Searches. With `objects`, keeps a row for each.
-    pub fn all(world: &'w World<'m>, objects: bool) -> Reached<'w, 'm> {
+    /// Searches.
+    pub fn all(world: &'w World<'m>, keep: Keep) -> Reached<'w, 'm> {
+        let objects = keep == Keep::Rows;
         let bits = || Bits::new(&world.arenas);
         let shared = Shared {
             world,
             reached: bits(),
             done: bits(),
             owned: bits(),
-            lists: objects.then(|| [bits(), bits()]),
+            lists: (keep != Keep::Sums).then(|| [bits(), bits()]),
+            lists_outside: OnceLock::new(),
             dirty: Dirty::new(&world.arenas),
             statics: Statics::new(world.source.mappings, world.source.python),
         };
@@ -182,10 +198,16 @@ fn collector_lists(shared: &Shared<'_, '_>, main: &mut Worker<'_, '_, '_>) -> Ve
     let bound = world.heap.most(32);
     let walked: Vec<(Vec<Addr>, u64)> = lists.par_iter().map(|&(number, head)| walk_list(shared, number, head, bound)).collect();
     let mut outside = Vec::new();
-    for (mut addrs, broken) in walked {
+    let mut numbers = FxHashMap::default();
+    for ((mut addrs, broken), (number, _)) in walked.into_iter().zip(lists) {
+        if shared.lists.is_some() {
+            numbers.extend(addrs.iter().map(|a| (*a, number as u8)));
+        }
         outside.append(&mut addrs);
         main.coverage.add_gap(GapKind::BrokenList, broken);
     }
+    // Set once: the lists are walked once.
+    let _ = shared.lists_outside.set(numbers);
     outside
 }
 
@@ -346,7 +368,7 @@ fn tell_roots<'m>(shared: &Shared<'_, 'm>, main: &mut Worker<'_, '_, 'm>) {
 fn static_objects<'m>(world: &World<'m>, main: &mut Worker<'_, '_, 'm>, start: Addr, bytes: u64) {
     const MADE_STATIC: &[&str] = &["int", "bool", "str", "bytes", "tuple", "code", "type", "NoneType", "ellipsis", "NotImplementedType"];
     let Ok(window) = world.source.image.slice(start, bytes as usize) else { return };
-    let mut kinds: rustc_hash::FxHashMap<u64, bool> = rustc_hash::FxHashMap::default();
+    let mut kinds: FxHashMap<u64, bool> = FxHashMap::default();
     for (i, w) in window.chunks_exact(8).enumerate().skip(1) {
         let class = u64::from_le_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]]);
         // A class is static too, and static types lie beside what they are the class of.

@@ -1,6 +1,6 @@
 //! One thread's share of the search: decodes objects, marks what they lead to, adds up what they cost.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use alloc::malloc;
 use cpython::heap::TypeCache;
@@ -9,6 +9,7 @@ use cpython::types::TypeInfo;
 use cpython::visit::{Torn, Visitor};
 use cpython::{Label, Obj};
 use memory::{Addr, Bytes, Memory};
+use rustc_hash::FxHashMap;
 use snapshot::{Collector, Coverage, Found, GapKind, Object, Objects, State};
 
 use crate::arenas::{Bits, Dirty};
@@ -28,6 +29,8 @@ pub(crate) struct Shared<'w, 'm> {
     pub(crate) owned: Bits,
     /// Generations, where they are asked for: on lists 1 or 3, on lists 2 or 3.
     pub(crate) lists: Option<[Bits; 2]>,
+    /// The same outside the arenas: the number of the list.
+    pub(crate) lists_outside: OnceLock<FxHashMap<Addr, u8>>,
     pub(crate) dirty: Dirty,
     pub(crate) statics: Statics,
 }
@@ -215,13 +218,18 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         }
         let arenas = &self.shared.world.arenas;
         let Some([low, high]) = &self.shared.lists else { return Collector::Generation2 };
-        let Some(arena) = arenas.of(o.addr) else { return Collector::Generation2 };
-        let offset = o.addr.0 - arenas.all[arena].start.0;
-        match (low.get(arena, offset), high.get(arena, offset)) {
-            (false, false) => Collector::Generation0,
-            (true, false) => Collector::Generation1,
-            (false, true) => Collector::Generation2,
-            (true, true) => Collector::Frozen,
+        let list = match arenas.of(o.addr) {
+            Some(arena) => {
+                let offset = o.addr.0 - arenas.all[arena].start.0;
+                u8::from(low.get(arena, offset)) | u8::from(high.get(arena, offset)) << 1
+            }
+            None => self.shared.lists_outside.get().and_then(|l| l.get(&o.addr)).copied().unwrap_or(2),
+        };
+        match list {
+            0 => Collector::Generation0,
+            1 => Collector::Generation1,
+            2 => Collector::Generation2,
+            _ => Collector::Frozen,
         }
     }
 

@@ -226,6 +226,14 @@ fn start(memory: &dyn Memory, identity: &Identity, layout: &Layout) -> Result<St
     let sysdict = memory.addr(interpreter + layout.at.interpreter.sysdict)?;
     let builtins = memory.addr(interpreter + layout.at.interpreter.builtins)?;
     if modules.is_null() || sysdict.is_null() || builtins.is_null() {
+        // A runtime that says that it is ready has all three: then the table is wrong, not the moment.
+        let ready = ["_initialized", "initialized"]
+            .iter()
+            .find_map(|f| t.offset("pyruntimestate", f))
+            .is_some_and(|at| memory.i32(identity.runtime + at) == Ok(1));
+        if ready {
+            return fail("the interpreter has no sys.modules, sys.__dict__ or builtins.__dict__");
+        }
         return Err(Failure::State(LayoutError::NotInitialised));
     }
     let dict_type = memory.addr(sysdict + Fields::OB_TYPE)?;
@@ -345,7 +353,11 @@ fn names(image: &Image<'_>, layout: &Layout, s: &Start) -> Result<Release, Failu
 /// The collector's lists close in both directions; sets `layout.generations` to where they do. Gives a sample of objects.
 fn collector(image: &Image<'_>, identity: &Identity, layout: &mut Layout, s: &Start) -> Result<Vec<Addr>, Failure> {
     let Some(state) = layout.gc_state(identity.runtime, s.interpreter) else { return fail("no collector's state in the table") };
-    let collecting = image.i32(state + layout.at.gc.collecting)? != 0;
+    let collecting = match image.i32(state + layout.at.gc.collecting)? {
+        0 => false,
+        1 => true,
+        other => return fail(format!("gc.collecting is {other}")),
+    };
     let permanent = state + layout.at.gc.permanent_generation;
     let garbage = image.addr(state + layout.at.gc.garbage)?;
     let mut why = String::new();

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use capture::{Reached, Source, World};
+use capture::{Keep, Reached, Source, World};
 use cpython::layout::Table;
 use cpython::types::Known;
 use cpython::visit::Torn;
@@ -50,7 +50,7 @@ pub(crate) fn look(target: &Target, truth: &Truth, tables: &[Table]) -> Result<L
     let image = frozen.image();
     let source = Source { image: &image, python: &python, mappings: frozen.mappings(), tables };
     let world = World::open(source)?;
-    let mut reached = Reached::all(&world, true);
+    let mut reached = Reached::all(&world, Keep::Rows);
     let mut told = decode_all(&reached);
     let snapshot = reached.snapshot();
     let rows = snapshot.objects.as_ref().unwrap();
