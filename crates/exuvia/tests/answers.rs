@@ -6,7 +6,7 @@ mod common;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use common::{exuvia, python, ran, root, run, Started};
+use common::{exuvia, may_trace, python, ran, root, run, Started, MAY_BE_TRACED};
 use serde_json::Value;
 
 /// A target with things in it whose numbers are known.
@@ -23,7 +23,7 @@ print(hex(id(markers)), hex(id(markers[7])), hex(id(by_name)), sys.getsizeof(mar
 
 /// Starts [`HEAP`] and gives back what it printed: addresses of the list, of the eighth marker and of the dict, size, count.
 fn heap() -> (Started, Vec<String>) {
-    let script = format!("{HEAP}\nprint('READY', flush=True)\nsys.stdin.read()");
+    let script = format!("{MAY_BE_TRACED}{HEAP}\nprint('READY', flush=True)\nsys.stdin.read()");
     let mut child = Command::new(&python().path).args(["-I", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
     let facts = lines.next().unwrap().unwrap().split(' ').map(str::to_string).collect();
@@ -48,6 +48,9 @@ fn has(value: &Value, keys: &[(&str, Kind)]) {
 
 #[test]
 fn types_for_programs_have_the_promised_shape() {
+    if !may_trace() {
+        return;
+    }
     let (target, facts) = heap();
     let answer = json(run(&["types", "--json", &target.pid()]).answered());
     assert_eq!(answer["schema"], "exuvia/types/1");
@@ -80,6 +83,9 @@ fn types_for_programs_have_the_promised_shape() {
 
 #[test]
 fn objects_for_programs_are_a_line_each() {
+    if !may_trace() {
+        return;
+    }
     let (target, facts) = heap();
     let ran = run(&["objects", "--json", "--type", "list", &target.pid()]);
     let mut lines = ran.answered().lines().map(json);
@@ -104,6 +110,9 @@ fn objects_for_programs_are_a_line_each() {
 
 #[test]
 fn one_object_has_its_references_with_labels_and_no_values() {
+    if !may_trace() {
+        return;
+    }
     let (target, facts) = heap();
     let answer = json(run(&["object", &target.pid(), &facts[1], "--json"]).answered());
     assert_eq!(answer["schema"], "exuvia/object/1");
@@ -128,6 +137,9 @@ fn one_object_has_its_references_with_labels_and_no_values() {
 
 #[test]
 fn a_freed_or_wrong_address_is_refused() {
+    if !may_trace() {
+        return;
+    }
     let (target, facts) = heap();
     let inside = format!("{:#x}", u64::from_str_radix(&facts[0][2..], 16).unwrap() + 8);
     for address in [inside.as_str(), "0x1000", "0xffffffffffffff00"] {
@@ -140,6 +152,9 @@ fn a_freed_or_wrong_address_is_refused() {
 
 #[test]
 fn a_table_fits_a_screen_and_comes_with_coverage_and_the_next_command() {
+    if !may_trace() {
+        return;
+    }
     let (target, _) = heap();
     for command in ["types", "objects"] {
         let ran = ran(exuvia().args([command, &target.pid()]).env("COLUMNS", "80"));
@@ -155,6 +170,9 @@ fn a_table_fits_a_screen_and_comes_with_coverage_and_the_next_command() {
 
 #[test]
 fn a_type_that_is_not_there_is_an_answer_and_a_typo_gets_a_hint() {
+    if !may_trace() {
+        return;
+    }
     let (target, _) = heap();
     let ran = run(&["objects", &target.pid(), "--type", "main.marker"]);
     assert_eq!(ran.code, Some(0));
@@ -164,6 +182,9 @@ fn a_type_that_is_not_there_is_an_answer_and_a_typo_gets_a_hint() {
 
 #[test]
 fn a_reader_that_goes_away_ends_it_quietly() {
+    if !may_trace() {
+        return;
+    }
     let (target, _) = heap();
     let mut child = exuvia().args(["objects", "--json", &target.pid()]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut first = String::new();
@@ -175,6 +196,9 @@ fn a_reader_that_goes_away_ends_it_quietly() {
 
 #[test]
 fn an_output_that_is_full_is_our_failure() {
+    if !may_trace() {
+        return;
+    }
     let (target, _) = heap();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = exuvia().args(["types", &target.pid()]).stdout(full).output().unwrap();
@@ -184,6 +208,9 @@ fn an_output_that_is_full_is_our_failure() {
 
 #[test]
 fn a_started_program_keeps_its_output_apart_and_its_exit_code_is_told() {
+    if !may_trace() {
+        return;
+    }
     let script = "print('words of the program'); keep = [[] for _ in range(5000)]; import sys; sys.exit(7)";
     let program = python().path.to_str().unwrap();
     let table = run(&["types", "--", program, "-I", "-c", script]);
@@ -204,6 +231,9 @@ fn a_started_program_keeps_its_output_apart_and_its_exit_code_is_told() {
 
 #[test]
 fn a_program_that_cannot_be_looked_at_is_refused_after_its_end() {
+    if !may_trace() {
+        return;
+    }
     let ran = run(&["types", "--", "no-such-program-anywhere"]);
     let [what, _, advice] = ran.refused(3);
     assert!(what.contains("no-such-program-anywhere") && advice.contains("command -v"), "{ran:#?}");
@@ -217,6 +247,9 @@ fn a_program_that_cannot_be_looked_at_is_refused_after_its_end() {
 
 #[test]
 fn after_a_time_a_running_program_is_looked_at_and_then_waited_for() {
+    if !may_trace() {
+        return;
+    }
     // It ends when its stdin does: long after the look, whatever the machine does.
     let script = "import sys; keep = [[] for _ in range(5000)]; sys.stdin.read(); print('bye')";
     let mut child = exuvia()
@@ -242,6 +275,9 @@ fn after_a_time_a_running_program_is_looked_at_and_then_waited_for() {
 
 #[test]
 fn the_shop_of_the_readme_shows_its_leak() {
+    if !may_trace() {
+        return;
+    }
     let program = python().path.to_str().unwrap();
     let ran = ran(exuvia().args(["types", "--", program, "examples/shop/app.py"]).current_dir(root()).env("PYTHONDONTWRITEBYTECODE", "1"));
     assert_eq!(ran.code, Some(0), "{ran:#?}");
@@ -252,6 +288,9 @@ fn the_shop_of_the_readme_shows_its_leak() {
 
 #[test]
 fn exuvia_alone_lists_the_processes_and_the_next_command() {
+    if !may_trace() {
+        return;
+    }
     let (target, _) = heap();
     let ran = run(&[] as &[&str]);
     let row = ran.answered().lines().find(|l| l.trim_start().starts_with(&format!("{} ", target.pid())));
@@ -265,6 +304,9 @@ fn exuvia_alone_lists_the_processes_and_the_next_command() {
 /// petabytes: whenever the address space was laid out so that a pointer in front of `&PyBytes_Type` had bit 31 set.
 #[test]
 fn a_heap_is_no_larger_than_what_was_copied_of_it() {
+    if !may_trace() {
+        return;
+    }
     testbed::for_each_interpreter(|py| {
         let target = Started::python_of(&py.path, "");
         // The layout of the address space is drawn anew by each start, and so was the failure.
@@ -321,8 +363,11 @@ print(hex(id(marker)), sys.getrefcount(marker) - 1)
 
 #[test]
 fn every_reference_has_the_label_of_its_place() {
+    if !may_trace() {
+        return;
+    }
     testbed::for_each_interpreter(|py| {
-        let script = format!("{HOLDERS}\nprint('READY', flush=True)\nsys.stdin.read()");
+        let script = format!("{MAY_BE_TRACED}{HOLDERS}\nprint('READY', flush=True)\nsys.stdin.read()");
         let mut child = Command::new(&py.path).args(["-I", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
         let facts = lines.next().unwrap().unwrap();

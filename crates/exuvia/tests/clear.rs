@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use common::Started;
+use common::{may_trace, may_trace_anybody, Started, MAY_BE_TRACED};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
@@ -46,6 +46,9 @@ fn a_zombie() {
 
 #[test]
 fn already_traced_by_whom() {
+    if !may_trace() {
+        return;
+    }
     let target = Started::python("");
     let pid = Pid::from_raw(target.child.id() as i32);
     nix::sys::ptrace::seize(pid, nix::sys::ptrace::Options::empty()).unwrap();
@@ -55,12 +58,18 @@ fn already_traced_by_whom() {
 
 #[test]
 fn not_python() {
+    if !may_trace_anybody() {
+        return;
+    }
     let target = Started::ready(Command::new("sh").args(["-c", "echo READY; read x"]));
     check(&target.pid(), "not a CPython process", "_PyRuntime", "pgrep");
 }
 
 #[test]
 fn a_debug_build() {
+    if !may_trace() {
+        return;
+    }
     // Debian's python3.11-dbg; pyenv builds none unless asked.
     let path = std::path::Path::new("/usr/bin/python3.11d");
     if !path.exists() {
@@ -73,6 +82,9 @@ fn a_debug_build() {
 
 #[test]
 fn not_ours() {
+    if !may_trace() {
+        return;
+    }
     // As root another user is made of us; as a user, the first process is root's.
     if !nix::unistd::geteuid().is_root() {
         check("1", "not permitted", "user 0", "sudo ");
@@ -96,6 +108,9 @@ fn not_ours() {
 
 #[test]
 fn a_stopped_process_is_read_and_stays_stopped() {
+    if !may_trace() {
+        return;
+    }
     let target = Started::python("marker = [0] * 1000");
     let pid = Pid::from_raw(target.child.id() as i32);
     kill(pid, Signal::SIGSTOP).unwrap();
@@ -114,6 +129,9 @@ fn a_stopped_process_is_read_and_stays_stopped() {
 
 #[test]
 fn not_yet_initialised() {
+    if !may_trace_anybody() {
+        return;
+    }
     // A program that has libpython mapped and has not started it, as one that embeds Python does at first.
     let library = |py: &testbed::Interpreter| py.path.parent().unwrap().join(format!("../lib/libpython3.{}.so.1.0", py.minor));
     let shared = |py: &testbed::Interpreter| if library(py).is_file() { Ok(()) } else { Err("it has no libpython to load".to_string()) };
@@ -125,6 +143,9 @@ fn not_yet_initialised() {
 
 #[test]
 fn in_the_middle_of_its_start() {
+    if !may_trace_anybody() {
+        return;
+    }
     testbed::for_each_interpreter(|py| {
         // Python reads pyvenv.cfg beside its executable while it finds its paths: a FIFO there holds it before it is ready.
         // A copy of the executable, since some releases follow a link before they look.
@@ -157,14 +178,17 @@ fn in_the_middle_of_its_start() {
 
 #[test]
 fn finalizing() {
+    if !may_trace() {
+        return;
+    }
     testbed::for_each_interpreter(|py| {
-        let script = "import os\n\
+        let script = "\
             class Last:\n\
             \x20   def __del__(self, write=os.write, read=os.read):\n\
             \x20       write(1, b'READY\\n')\n\
             \x20       read(0, 1)\n\
             keep = Last()";
-        let target = Started::ready(Command::new(&py.path).args(["-I", "-c", script]));
+        let target = Started::ready(Command::new(&py.path).args(["-I", "-c", &format!("{MAY_BE_TRACED}{script}")]));
         check(&target.pid(), "finaliz", "", "");
     });
 }

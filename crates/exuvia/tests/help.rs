@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
-use common::{python, ran, run, Started};
+use common::{may_trace, python, ran, run, Started};
 
 /// The example's process and address are those of a target that we start.
 const PID: &str = "4711";
@@ -26,6 +26,9 @@ fn commands(help: &str) -> Vec<String> {
 
 #[test]
 fn every_example_of_every_command_runs() {
+    if !may_trace() {
+        return;
+    }
     let target = Started::python("x = {'a': [1]}\nx['b'] = x");
     let pid = target.pid();
     let listed = run(&["objects", "--json", "--type", "dict", "--limit", "1", &pid]);

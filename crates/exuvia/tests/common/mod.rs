@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use testbed::Interpreter;
 
@@ -96,7 +97,7 @@ impl Started {
         Started::ready(Command::new(path).args([
             "-I",
             "-c",
-            &format!("{script}\nprint('READY', flush=True)\nimport sys; sys.stdin.read()"),
+            &format!("{MAY_BE_TRACED}{script}\nprint('READY', flush=True)\nimport sys; sys.stdin.read()"),
         ]))
     }
 
@@ -110,6 +111,40 @@ impl Drop for Started {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// In front of each script: where Yama is (`kernel.yama.ptrace_scope` 1), any process of this user may trace it
+/// (PR_SET_PTRACER, PR_SET_PTRACER_ANY), as exuvia is no parent of a test's target.
+pub const MAY_BE_TRACED: &str = "\
+import os
+if os.path.exists('/proc/sys/kernel/yama'):
+    import ctypes
+    ctypes.CDLL(None).prctl(0x59616d61, ctypes.c_ulong(-1), 0, 0, 0)
+";
+
+/// Whether this machine lets us read a process of our own; else says so. With `EXUVIA_REQUIRE_ALL=1` that is a failure.
+pub fn may_trace() -> bool {
+    static ALLOWED: OnceLock<bool> = OnceLock::new();
+    *ALLOWED.get_or_init(|| {
+        let target = Started::python("");
+        let ran = run(&["types", "--json", &target.pid()]);
+        let allowed = !ran.stderr.contains("not permitted");
+        if !allowed {
+            println!("left out: ptrace is refused on this machine: {}", ran.stderr);
+            assert!(std::env::var("EXUVIA_REQUIRE_ALL").map_or(true, |v| v != "1"), "ptrace is refused, and EXUVIA_REQUIRE_ALL=1");
+        }
+        allowed
+    })
+}
+
+/// Whether it lets us read one that cannot name us as its tracer, too: a shell, a Python that is not up yet.
+pub fn may_trace_anybody() -> bool {
+    let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    let restricted = !matches!(scope.trim(), "" | "0") && !nix::unistd::geteuid().is_root();
+    if restricted {
+        println!("left out: kernel.yama.ptrace_scope is {}", scope.trim());
+    }
+    !restricted && may_trace()
 }
 
 /// The root of the workspace.
