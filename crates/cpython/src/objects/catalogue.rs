@@ -82,6 +82,15 @@ pub enum Kind {
     NdArray,
     /// An implementation of one of numpy's casts or loops.
     NumpyMethod,
+    /// A function made by Cython 3.N, fused or not.
+    CythonFunction {
+        /// N.
+        minor: u8,
+        /// One for several types of arguments.
+        fused: bool,
+        /// `tp_traverse` visits the annotations: 3.2.5+.
+        annotations: bool,
+    },
     /// A scalar of numpy: so many bytes of value, which `__sizeof__` counts once more.
     NumpyScalar(u8),
 }
@@ -268,7 +277,10 @@ impl Catalogue {
 
     /// The decoder for a `tp_name`, for a type that is collected or not, on the heap or static.
     pub fn get(&self, name: &str, collected: bool, on_heap: bool) -> Option<&Arc<Decoder>> {
-        let forms = self.by_name.get(name)?;
+        let forms = match cython_release(name) {
+            Some(name) => self.by_name.get(&*name)?,
+            None => self.by_name.get(name)?,
+        };
         Some(match (collected, on_heap) {
             (false, _) => &forms.uncollected,
             (true, false) => &forms.static_collected,
@@ -280,6 +292,17 @@ impl Catalogue {
     pub fn opaque(&self) -> Arc<Decoder> {
         Arc::clone(&self.opaque)
     }
+}
+
+/// `_cython_3_3.…` for the name of a type that Cython 3.3.1 shares between its modules, `_cython_3_3_1.…`. Of 3.2, what
+/// changed in 3.2.5 is told apart: `_cython_3_2_0` to 4, `_cython_3_2`.
+fn cython_release(name: &str) -> Option<String> {
+    let (release, rest) = name.strip_prefix("_cython_")?.split_once('.')?;
+    let (major, release) = release.split_once('_')?;
+    let (minor, micro) = release.split_once('_')?;
+    let micro: u32 = micro.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    let early = if (major, minor) == ("3", "2") && micro < 5 { "_0" } else { "" };
+    Some(format!("_cython_{major}_{minor}{early}.{rest}"))
 }
 
 /// Takes the mark off a word.

@@ -8,6 +8,7 @@ mod bytes;
 mod catalogue;
 mod code;
 mod ctypes;
+mod cython_function;
 mod datetime;
 mod decimal;
 mod deque;
@@ -97,6 +98,7 @@ impl Heap<'_> {
             Kind::CData => ctypes::instance(self, o, t, v)?,
             Kind::NdArray => nd_array::decode(self, o, t, v)?,
             Kind::NumpyMethod => numpy_method::decode(self, o, t, v)?,
+            Kind::CythonFunction { minor, fused, annotations } => cython_function::decode(self, o, t, (minor, fused, annotations), v)?,
             Kind::NumpyScalar(bytes) => self.default_size(o, t)? + u64::from(bytes),
         };
         if d.has_parts() {

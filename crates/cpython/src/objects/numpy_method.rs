@@ -1,7 +1,6 @@
 //! numpy._ArrayMethod: one of the some thousand casts and loops that numpy registers; some wrap another.
 //!
-//! Not collected. Source: `PyArrayMethodObject` in `numpy/core/src/multiarray/array_method.h` of 2.x. (1.x differs between
-//! releases and leaves what it does not use uninitialised, so it is scanned.)
+//! Not collected. Source: `PyArrayMethodObject` in `numpy/core/src/multiarray/array_method.h` of 1.22–1.24 and of 2.x.
 
 use memory::Fault;
 
@@ -10,14 +9,15 @@ use crate::heap::{Heap, Obj};
 use crate::types::TypeInfo;
 use crate::visit::{Label, Torn, Visitor};
 
-/// The basic size of 2.x.
-pub(super) const SIZES: &[u64] = &[184];
+/// The basic sizes of 1.22–1.24 and of 2.x; those between are scanned.
+pub(super) const SIZES: &[u64] = &[120, NEW];
+const NEW: u64 = 184;
 const NAME: u64 = 16;
 const INPUTS: u64 = 24;
 const OUTPUTS: u64 = 28;
-/// The wrapped method, and the array of the dtype classes that it stands for.
+/// The wrapped method; after it the array of the dtype classes that it stands for.
+const WRAPPED_OLD: u64 = 88;
 const WRAPPED: u64 = 120;
-const CLASSES: u64 = 128;
 /// `NPY_MAXARGS` of 2.x; 32 before.
 const ARGUMENTS_BOUND: u32 = 64;
 
@@ -29,8 +29,11 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
             v.owns(name, bytes);
         }
     }
-    let (method, classes) = (o.addr(WRAPPED)?, o.addr(CLASSES)?);
-    if method.is_null() {
+    let wrapped = if t.basic >= NEW { WRAPPED } else { WRAPPED_OLD };
+    let (method, classes) = (o.addr(wrapped)?, o.addr(wrapped + 8)?);
+    // The four casts that numpy makes without a spec leave these words as malloc gave them (`PyArray_GetVoidToGenericCastingImpl`
+    // and its kin in multiarray/convert_datatype.c).
+    if heap.obj(method).and_then(|m| m.ty()) != Ok(t.addr) {
         return Ok(own);
     }
     t.decoder.told.tell(v, method, Label::Field("wrapped"));

@@ -5,6 +5,7 @@ use super::catalogue::{Basic, Kind, Row};
 mod asyncio;
 mod core;
 mod ctypes;
+mod cython;
 mod exceptions;
 mod formats;
 mod io;
@@ -28,6 +29,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Row> {
         .chain(threads::ROWS)
         .chain(asyncio::ROWS)
         .chain(ctypes::ROWS)
+        .chain(cython::ROWS)
 }
 
 /// A type whose fields say all.
