@@ -44,6 +44,8 @@ pub enum Kind {
     Module,
     /// weakref and its proxies.
     Weakref,
+    /// PyCapsule, where it is collected: 3.13+.
+    Capsule,
     /// collections.deque.
     Deque,
     /// array.array.

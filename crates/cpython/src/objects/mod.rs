@@ -5,6 +5,7 @@
 
 mod array;
 mod bytes;
+mod capsule;
 mod catalogue;
 mod code;
 mod ctypes;
@@ -79,6 +80,7 @@ impl Heap<'_> {
                 v.weak(target, Label::Field("target"));
                 self.default_size(o, t)?
             }
+            Kind::Capsule => capsule::decode(self, o, t, v)?,
             Kind::Deque => deque::decode(self, o, t, v)?,
             Kind::Array => array::decode(self, o, t, v)?,
             Kind::BytesIo => bytes::bytes_io(self, o, t, v)?,

@@ -44,6 +44,7 @@ pub(super) const ROWS: &[Row] = &[
     coded(&["memoryview"], "PyMemoryViewObject", Kind::Plain, "mbuf", Basic::Field("ob_array")),
     plain(&["managedbuffer"], "_PyManagedBufferObject", "master.obj=obj"),
     plain(&["PyCapsule"], "PyCapsule", ""),
+    Row { extra: "pointer name traverse_func", ..coded(&["PyCapsule"], "PyCapsule", Kind::Capsule, "", Basic::Size) },
     coded(
         &["weakref", "weakref.ReferenceType", "weakproxy", "weakcallableproxy", "weakref.ProxyType", "weakref.CallableProxyType"],
         "PyWeakReference",
