@@ -84,15 +84,8 @@ pub enum Kind {
     NdArray,
     /// An implementation of one of numpy's casts or loops.
     NumpyMethod,
-    /// A function made by Cython 3.N, fused or not.
-    CythonFunction {
-        /// N.
-        minor: u8,
-        /// One for several types of arguments.
-        fused: bool,
-        /// `tp_traverse` visits the annotations: 3.2.5+.
-        annotations: bool,
-    },
+    /// A function made by Cython, in one of these forms.
+    CythonFunction(&'static [CythonForm]),
     /// A scalar of numpy: so many bytes of value, which `__sizeof__` counts once more.
     NumpyScalar(u8),
 }
@@ -106,6 +99,25 @@ pub enum Told {
     Hidden,
     /// Not counted here: borrowed, or counted by another object that tells it.
     Weak,
+}
+
+/// What a function made by Cython has in one release and on one Python.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CythonForm {
+    /// Bytes of the struct, by which the form is known.
+    pub bytes: u64,
+    /// The attributes' dictionary, where Python does not manage it.
+    pub dict: bool,
+    /// The marker of coroutines.
+    pub marker: bool,
+    /// Default values that are objects stand in a block, not in an object.
+    pub defaults_block: bool,
+    /// `tp_traverse` visits name, qualified name and code.
+    pub constants_visible: bool,
+    /// `tp_traverse` visits the annotations.
+    pub annotations_visible: bool,
+    /// What a fused function has besides; empty for a plain one.
+    pub fused: &'static [&'static str],
 }
 
 /// One reference field, resolved.
@@ -299,12 +311,12 @@ impl Catalogue {
 /// `_cython_3_3.…` for the name of a type that Cython 3.3.1 shares between its modules, `_cython_3_3_1.…`. Of 3.2, what
 /// changed in 3.2.5 is told apart: `_cython_3_2_0` to 4, `_cython_3_2`.
 fn cython_release(name: &str) -> Option<String> {
-    let (release, rest) = name.strip_prefix("_cython_")?.split_once('.')?;
-    let (major, release) = release.split_once('_')?;
-    let (minor, micro) = release.split_once('_')?;
-    let micro: u32 = micro.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
-    let early = if (major, minor) == ("3", "2") && micro < 5 { "_0" } else { "" };
-    Some(format!("_cython_{major}_{minor}{early}.{rest}"))
+    let (version, rest) = name.strip_prefix("_cython_")?.split_once('.')?;
+    let (first, version) = version.split_once('_')?;
+    let (second, third) = version.split_once('_')?;
+    let third: u32 = third.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    let early = if (first, second) == ("3", "2") && third < 5 { "_0" } else { "" };
+    Some(format!("_cython_{first}_{second}{early}.{rest}"))
 }
 
 /// Takes the mark off a word.

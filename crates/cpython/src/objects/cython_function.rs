@@ -1,56 +1,30 @@
 //! Functions that Cython made: a builtin function's struct with what Python functions have besides.
 //!
-//! The struct differs between Cython's minor releases, which the types' names tell (`_cython_3_2_4.…`), and with what it
-//! needs on the Python that it was compiled for, which the basic size tells.
-//! Source: `__pyx_CyFunctionObject`, `__Pyx_CyFunction_traverse` in `Cython/Utility/CythonFunction.c` of 0.29 and 3.0–3.3.
+//! The struct differs between Cython's releases, which the types' names tell (`_cython_3_2_4.…`), and with what it needs on
+//! the Python that it was compiled for, which the basic size tells; the forms stand in `rows/cython.rs`.
+//! Source: `__pyx_CyFunctionObject`, `__Pyx_CyFunction_traverse` in `Cython/Utility/CythonFunction.c` of 0.29 to 3.3.
 
 use memory::{Addr, Fault};
 
-use super::catalogue::Told;
+use super::catalogue::{CythonForm, Told};
 use super::parts::addresses;
 use crate::heap::{Heap, Obj};
 use crate::types::TypeInfo;
 use crate::visit::{Label, Torn, Visitor};
 
-/// The release before 3.0, as a minor.
-pub(super) const BEFORE_3: u8 = 29;
-/// What a fused function has besides: its signatures, what it is bound to and, before 3.0, that one's class.
-pub(super) const FUSED_BYTES: u64 = 16;
-pub(super) const FUSED_BYTES_BEFORE_3: u64 = 24;
-/// `m_module` of the builtin function that it starts with, and its class from 3.9.
+/// `m_module` of the builtin function that it starts with, and its class where builtin methods have one.
 const MODULE: u64 = 32;
 const CLASS: u64 = 56;
-/// Bytes of a builtin function's struct to 3.8, which has no class.
+/// Bytes of a builtin function's struct without the class.
 const WITHOUT_CLASS: u64 = 56;
 /// Most default arguments of one function that are believed.
 const DEFAULTS_BOUND: u64 = 1 << 16;
 
-/// The attributes' dictionary, to 3.1 and where there are no managed ones; and the marker of coroutines.
-fn optional(minor: u8, basic: u64) -> (bool, bool) {
-    match (minor, basic) {
-        (2, 168) => (false, true),
-        (3, 160) => (false, false),
-        (3, 168) | (BEFORE_3, _) => (true, false),
-        _ => (true, true),
-    }
-}
-
-pub(super) fn decode<V: Visitor>(
-    heap: &Heap<'_>,
-    o: &Obj<'_>,
-    t: &TypeInfo,
-    (minor, fused, annotations): (u8, bool, bool),
-    v: &mut V,
-) -> Result<u64, Fault> {
+pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, forms: &[CythonForm], v: &mut V) -> Result<u64, Fault> {
+    // A subclass may have added to the struct.
+    let Some(form) = forms.iter().filter(|f| f.bytes <= t.basic).max_by_key(|f| f.bytes) else { return heap.default_size(o, t) };
     let told = t.decoder.told;
-    // The struct's own size: a subclass may have added to it.
-    let core = t.decoder.sizes.iter().copied().filter(|s| *s <= t.basic).max().unwrap_or(t.basic);
-    let core = match (fused, minor) {
-        (false, _) => core,
-        (true, BEFORE_3) => core.saturating_sub(FUSED_BYTES_BEFORE_3),
-        (true, _) => core.saturating_sub(FUSED_BYTES),
-    };
-    let (has_dict, has_marker) = optional(minor, core);
+    let hidden_unless = |visible: bool| if visible { told } else { Told::Hidden };
     let with_class = heap.layout.table.size("PyCMethodObject");
     let mut at = with_class.unwrap_or(WITHOUT_CLASS);
     let mut next = || {
@@ -61,29 +35,21 @@ pub(super) fn decode<V: Visitor>(
     if with_class.is_some() {
         told.tell(v, o.addr(CLASS)?, Label::Field("__objclass__"));
     }
-    if has_dict {
+    if form.dict {
         told.tell(v, o.addr(next())?, Label::Field("__dict__"));
     }
-    // What can be part of no cycle is not visited from 3.1 on (`__Pyx_VISIT_CONST`).
-    let old = matches!(minor, 0 | BEFORE_3);
-    let constant = if old { told } else { Told::Hidden };
-    for (name, told) in [
-        ("__name__", constant),
-        ("__qualname__", constant),
-        ("__doc__", told),
-        ("__globals__", told),
-        ("__code__", constant),
-        ("__closure__", told),
-    ] {
-        told.tell(v, o.addr(next())?, Label::Field(name));
+    for (name, constant) in
+        [("__name__", true), ("__qualname__", true), ("__doc__", false), ("__globals__", false), ("__code__", true), ("__closure__", false)]
+    {
+        hidden_unless(!constant || form.constants_visible).tell(v, o.addr(next())?, Label::Field(name));
     }
     if with_class.is_none() {
         told.tell(v, o.addr(next())?, Label::Field("__objclass__"));
     }
     let defaults = o.addr(next())?;
-    if old {
+    if form.defaults_block {
         let (objects, bytes) = (u64::from(o.u32(next())?), o.u64(next() as i64)?);
-        default_values(heap, defaults, objects, bytes, told, v)?;
+        default_values(heap, defaults, (objects, bytes), told, v)?;
     } else {
         told.tell(v, defaults, Label::Field("defaults"));
     }
@@ -91,23 +57,19 @@ pub(super) fn decode<V: Visitor>(
     told.tell(v, o.addr(next())?, Label::Field("__defaults__"));
     told.tell(v, o.addr(next())?, Label::Field("__kwdefaults__"));
     let _getter = next();
-    let annotations = if annotations { told } else { Told::Hidden };
-    annotations.tell(v, o.addr(next())?, Label::Field("__annotations__"));
-    if has_marker {
+    hidden_unless(form.annotations_visible).tell(v, o.addr(next())?, Label::Field("__annotations__"));
+    if form.marker {
         told.tell(v, o.addr(next())?, Label::Field("_is_coroutine"));
     }
-    if fused {
-        told.tell(v, o.addr(next())?, Label::Field("__signatures__"));
-        if minor == BEFORE_3 {
-            told.tell(v, o.addr(next())?, Label::Field("type"));
-        }
-        told.tell(v, o.addr(next())?, Label::Field("__self__"));
+    for name in form.fused {
+        told.tell(v, o.addr(next())?, Label::Field(name));
     }
     heap.default_size(o, t)
 }
 
-/// 3.0: a block that starts with the values that are objects.
-fn default_values<V: Visitor>(heap: &Heap<'_>, at: Addr, objects: u64, bytes: u64, told: Told, v: &mut V) -> Result<(), Fault> {
+/// A block that starts with the values that are objects.
+fn default_values<V: Visitor>(heap: &Heap<'_>, at: Addr, size: (u64, u64), told: Told, v: &mut V) -> Result<(), Fault> {
+    let (objects, bytes) = size;
     if at.is_null() {
         return Ok(());
     }

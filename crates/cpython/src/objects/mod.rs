@@ -39,7 +39,7 @@ mod zone_info;
 
 use memory::Fault;
 
-pub use catalogue::{Array, Block, Catalogue, Count, Decoder, FieldRow, Kind, Told};
+pub use catalogue::{Array, Block, Catalogue, Count, CythonForm, Decoder, FieldRow, Kind, Told};
 
 use crate::heap::{Heap, Obj};
 use crate::layout::rules::StaticTypes;
@@ -100,7 +100,7 @@ impl Heap<'_> {
             Kind::CData => ctypes::instance(self, o, t, v)?,
             Kind::NdArray => nd_array::decode(self, o, t, v)?,
             Kind::NumpyMethod => numpy_method::decode(self, o, t, v)?,
-            Kind::CythonFunction { minor, fused, annotations } => cython_function::decode(self, o, t, (minor, fused, annotations), v)?,
+            Kind::CythonFunction(forms) => cython_function::decode(self, o, t, forms, v)?,
             Kind::NumpyScalar(bytes) => self.default_size(o, t)? + u64::from(bytes),
         };
         if d.has_parts() {
