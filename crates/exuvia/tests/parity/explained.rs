@@ -51,6 +51,22 @@ pub(crate) fn differences() -> Vec<Explanation> {
         },
         Explanation {
             kind: Kind::Referents,
+            type_name: "cython_function_or_method",
+            minors: ALL,
+            when: |d| d.lacks.is_empty() && d.beyond.len() == 1 && ["_common_types_metatype", "type"].contains(&&*d.beyond[0]),
+            reason: "Cython's shared function type visits its class or not, as the module that made it first was compiled \
+                     (CYTHON_USE_TYPE_SPECS, CallTypeTraverse in Cython/Utility/ExtensionTypes.c)",
+        },
+        Explanation {
+            kind: Kind::Referents,
+            type_name: "fused_cython_function",
+            minors: ALL,
+            when: |d| d.lacks.is_empty() && d.beyond.len() == 1 && ["_common_types_metatype", "type"].contains(&&*d.beyond[0]),
+            reason: "Cython's shared function type visits its class or not, as the module that made it first was compiled \
+                     (CYTHON_USE_TYPE_SPECS, CallTypeTraverse in Cython/Utility/ExtensionTypes.c)",
+        },
+        Explanation {
+            kind: Kind::Referents,
             type_name: "PyCapsule",
             minors: 13..=13,
             when: |d| d.beyond.is_empty(),
@@ -127,18 +143,32 @@ const CLASSES: &[Class] = &[
     class("*", "sqlite3.Row", 100, NO_TRAVERSE),
     class("*", "zlib.Decompress", 100, NO_TRAVERSE),
     class("*", "frame", 100, "locals and stacks of running frames, which their frame objects do not tell of"),
+    class("*", "numpy.ndarray", 1000, NO_TRAVERSE),
+    class("*", "numpy.ma.MaskedArray", 100, NO_TRAVERSE),
+    class("*", "numpy.ma.core.MaskedArray", 100, NO_TRAVERSE),
+    class("*", "cython_function_or_method", 100, NOT_TOLD),
+    class("*", "fused_cython_function", 100, NOT_TOLD),
+    class("__subclasses__", "type", 100, NOT_TOLD),
+    class(
+        "scanned",
+        "*",
+        1000,
+        "what C types without a decoder hold, found by a scan: their traverse leaves out what cannot be part of a cycle",
+    ),
     class("a root", "", 5000, "what interpreters, threads, running frames and the static memory of C code hold"),
     class("the collector's lists", "", 1000, "the permanent generation, which gc.get_objects leaves out (3.12.1 fills it at its start)"),
     class("a block that nothing refers to", "", 5, "held by C code in memory of its own, or lost by it"),
 ];
 
 /// Objects beyond the oracle whose class nobody named, or that are more than their class explains, one line for each.
-pub(crate) fn strangers(comparison: &Comparison) -> Vec<String> {
+/// `room` multiplies the bounds: packages hold objects in memory of C, C++, Rust and Cython code that no walk sees.
+pub(crate) fn strangers(comparison: &Comparison, room: u64) -> Vec<String> {
     let strange = comparison.extra.iter().filter(|((origin, _), _)| class_of(origin).is_none());
     let mut all: Vec<_> = strange.map(|((origin, type_name), count)| format!("{count:>8} {type_name}: {origin}")).collect();
     for (at, count) in counts(comparison).into_iter().enumerate() {
         let Class { label, holder, at_most, what } = &CLASSES[at];
-        if count > *at_most {
+        let at_most = at_most.saturating_mul(room);
+        if count > at_most {
             all.push(format!("{count:>8}, more than {at_most}: {label} of {holder} ({what})"));
         }
     }

@@ -88,7 +88,7 @@ fn decode_all(reached: &Reached<'_, '_>) -> HashMap<Addr, Told> {
         || (HashMap::<u32, Arc<str>>::new(), Vec::new()),
         |(names, all), o, t| {
             let class = names.entry(t.index).or_insert_with(|| t.name.as_str().into()).clone();
-            let mut told = Told { class, exact: t.known != Known::Scanned, ..Told::default() };
+            let mut told = Told { class, exact: t.known != Known::Scanned && t.scan.is_empty(), ..Told::default() };
             // What cannot be read is a gap of the snapshot already, and differs from the truth here.
             let _ = heap.decode(o, t, &mut told);
             all.push((o.addr, told));
