@@ -15,15 +15,16 @@ use cpython::LayoutError;
 use testbed::truth::TrueCount;
 use testbed::{compare, for_each_interpreter, packages, Interpreter, Target};
 
+use crate::explained::Heap;
 use crate::look::{look, Looked};
 
 /// Looks at a heap, compares it with its truth, and panics with what nobody explained.
 fn check(name: &str, target: &mut Target, tables: &[Table]) -> Looked {
-    check_within(name, target, tables, 1)
+    check_within(name, target, tables, Heap::Quiet)
 }
 
-/// The same, where `room` times as many objects may be beyond the oracle's reach.
-fn check_within(name: &str, target: &mut Target, tables: &[Table], room: u64) -> Looked {
+/// The same, with the bounds of a kind of heap on what is beyond the oracle's reach.
+fn check_within(name: &str, target: &mut Target, tables: &[Table], heap: Heap) -> Looked {
     let truth = target.truth().unwrap();
     assert_eq!(truth.header.notes.failures, Vec::<String>::new(), "parts of the heap could not be built");
     let looked = look(target, &truth, tables).unwrap();
@@ -41,7 +42,7 @@ fn check_within(name: &str, target: &mut Target, tables: &[Table], room: u64) ->
     if let Some(complaint) = comparison.complaint(&explained::differences()) {
         wrong.push(format!("differences among {} objects:\n{complaint}", truth.len()));
     }
-    let strangers = explained::strangers(&comparison, room);
+    let strangers = explained::strangers(&comparison, heap);
     if !strangers.is_empty() {
         wrong.push(format!("objects that the interpreter does not reach and no class explains:\n{}", strangers.join("\n")));
     }
@@ -51,9 +52,6 @@ fn check_within(name: &str, target: &mut Target, tables: &[Table], room: u64) ->
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     looked
 }
-
-/// numpy, pandas and pydantic hold some thousand objects in memory of their own code.
-const PACKAGES_ROOM: u64 = 1000;
 
 fn start(py: &Interpreter, script: &str) -> Target {
     Target::start(py, script, &[""; 0]).unwrap()
@@ -98,7 +96,7 @@ fn real_packages() {
         assert!(!environment.installed.is_empty(), "no package at all could be installed: {:?}", environment.failed);
         let script = testbed::target::scripts().join("packages_heap.py");
         let mut target = Target::start_path(&environment.python, &script, &environment.installed).unwrap();
-        drop(check_within(&format!("{} with {}", py.name, environment.installed.join(", ")), &mut target, &tables(), PACKAGES_ROOM));
+        drop(check_within(&format!("{} with {}", py.name, environment.installed.join(", ")), &mut target, &tables(), Heap::Packages));
     });
     println!("packages: {} could not be had", missing.load(Ordering::Relaxed));
 }
