@@ -21,7 +21,7 @@ use memory::{Addr, Image, Mapping, Module};
 use snapshot::Snapshot;
 
 pub use reach::{Keep, Reached, Witness};
-pub use world::World;
+pub use world::{prove, World};
 
 /// What a look at a process gave.
 #[derive(Clone, Copy)]
@@ -69,7 +69,8 @@ pub enum CaptureError {
 /// # Errors
 /// A build that cannot be proved, an interpreter that is not ready, an address at which no object stands.
 pub fn capture(source: Source<'_>, detail: Detail) -> Result<Snapshot, CaptureError> {
-    let world = World::open(source)?;
+    let proved = prove(source)?;
+    let world = World::open(source, &proved);
     let keep = match detail {
         Detail::Types => Keep::Sums,
         Detail::Object { .. } => Keep::Lists,

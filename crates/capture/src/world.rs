@@ -1,7 +1,7 @@
 //! A target whose layout is proved: heap, roots' places, arenas.
 
 use alloc::pymalloc::{self, Geometry};
-use cpython::layout::proof::{identify, prove, Identity, Proved};
+use cpython::layout::proof::{self, identify, Proved};
 use cpython::layout::rules::ObmallocHome;
 use cpython::layout::Layout;
 use cpython::{Heap, LayoutError};
@@ -26,16 +26,19 @@ pub struct World<'m> {
     pub collecting: bool,
 }
 
+/// Identifies the build and proves its layout.
+///
+/// # Errors
+/// As [`identify`] and `cpython`'s proof.
+pub fn prove(source: Source<'_>) -> Result<Proved, LayoutError> {
+    let identity = identify(source.image, source.python)?;
+    proof::prove(source.image, &identity, source.python, source.tables)
+}
+
 impl<'m> World<'m> {
-    /// Identifies the build, proves its layout and finds its arenas.
-    ///
-    /// # Errors
-    /// As [`identify`] and [`prove`].
-    pub fn open(source: Source<'m>) -> Result<World<'m>, LayoutError> {
-        let identity: Identity = identify(source.image, source.python)?;
-        let Proved { layout, runtime, interpreter, type_type } = prove(source.image, &identity, source.python, source.tables)?;
-        // The layout lives as long as the world that borrows it: one small leak per look.
-        let layout: &'m Layout = Box::leak(Box::new(layout));
+    /// Reads a target with the layout that was [proved](prove) on it, and finds its arenas.
+    pub fn open(source: Source<'m>, proved: &'m Proved) -> World<'m> {
+        let &Proved { ref layout, runtime, interpreter, type_type } = proved;
         let mut heap = Heap::new(source.image, layout, type_type, interpreter);
         let interpreters = cpython::roots::interpreters(&heap, runtime).unwrap_or_else(|_| vec![interpreter]);
         let mut collecting = false;
@@ -51,7 +54,7 @@ impl<'m> World<'m> {
         heap.learn(source.python, sample.into_iter());
         let arenas = find_arenas(source, layout, &interpreters);
         let arenas = ArenaMap::new(source.image, arenas, geometry(layout), &heap);
-        Ok(World { source, heap, runtime, interpreters, arenas, collecting })
+        World { source, heap, runtime, interpreters, arenas, collecting }
     }
 
     /// The collector's lists of one interpreter: generation 0, 1, 2, and the permanent one.

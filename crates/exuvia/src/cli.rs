@@ -49,8 +49,10 @@ it may read. exuvia COMMAND --help explains a command and has an example.
 What it does to the target: it stops it, copies its memory, lets it go on, and
 reads the copy afterwards. Nothing is written to it and no code runs in it. The
 tracing is done by a small process of its own (the guardian), which lets the
-target go on whatever becomes of exuvia; only a SIGKILL of the guardian itself
-within the stop leaves that to the kernel, which then resumes the target.
+target go on whatever becomes of exuvia. What remains is a SIGKILL of the guardian
+itself: within the stop the kernel then resumes the target, and a program that
+exuvia started (-- PROGRAM) keeps the debug register that waits for its end, which
+kills it there by SIGTRAP.
 
 Exit codes: 0 done, 2 wrong usage, 3 the target cannot be read, 4 our own failure.
 ";

@@ -101,16 +101,18 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
     for n in &arguments.sizes {
         for tool in &arguments.tools {
             for turn in 1..=arguments.repeats(tool, *n) {
-                let sample = bench.sample(tool, *n)?;
-                println!(
-                    "N={n} {tool} {turn}: {:.0} ms, stands still {:.1} ms{}, {} MiB, {} objects",
-                    sample.wall_ms,
-                    sample.pause_ms,
-                    sample.gap_ms.map(|gap| format!(" (the target saw {gap:.1} ms)")).unwrap_or_default(),
-                    sample.peak_bytes >> 20,
-                    sample.objects
-                );
-                kept.samples.push(sample);
+                for sample in bench.samples(tool, *n)? {
+                    println!(
+                        "N={n} {} {turn}: {:.0} ms, stands still {:.1} ms{}, {} MiB, {} objects",
+                        sample.tool,
+                        sample.wall_ms,
+                        sample.pause_ms,
+                        sample.gap_ms.map(|gap| format!(" (the target saw {gap:.1} ms)")).unwrap_or_default(),
+                        sample.peak_bytes >> 20,
+                        sample.objects
+                    );
+                    kept.samples.push(sample);
+                }
             }
         }
     }

@@ -13,7 +13,8 @@ pub(crate) const END: &str = "<!-- bench:end -->";
 
 /// The tools, in the words of the table.
 const TOOLS: &[(&str, &str)] = &[
-    ("exuvia", "`exuvia types`, from outside"),
+    ("exuvia", "`exuvia types`, from outside, first look"),
+    (super::runners::AGAIN, "`exuvia types`, from outside, second look right after it"),
     ("guppy3", "guppy3 `hpy().heap()`, in the process"),
     ("pympler", "pympler `muppy` + `summary`, in the process"),
     ("getsizeof", "`sum(map(sys.getsizeof, gc.get_objects()))`, in the process: no types, and containers only"),
@@ -48,6 +49,8 @@ pub(crate) fn section(records: &[Record]) -> String {
         text.extend(rows.into_iter().map(|(_, row)| row));
     }
     let machine = &newest.machine;
+    // The newest run may have been one of exuvia alone.
+    let peers = alike.iter().rev().find(|record| !record.peers.is_empty()).map(|record| record.peers.join(", ")).unwrap_or_default();
     let first = alike.first().map_or("", |record| record.date.as_str());
     let days = match (first.get(..10), newest.date.get(..10)) {
         (Some(one), Some(other)) if one != other => format!("{one} to {other}"),
@@ -64,7 +67,7 @@ pub(crate) fn section(records: &[Record]) -> String {
         bytes(machine.memory_bytes as f64),
         machine.kernel,
         newest.python,
-        newest.peers.join(", "),
+        peers,
     );
     text
 }

@@ -49,7 +49,8 @@ pub(crate) fn look(target: &Target, truth: &Truth, tables: &[Table]) -> Result<L
     let frozen = target::freeze(&process, &options).unwrap();
     let image = frozen.image();
     let source = Source { image: &image, python: &python, mappings: frozen.mappings(), tables };
-    let world = World::open(source)?;
+    let proved = capture::prove(source)?;
+    let world = World::open(source, &proved);
     let mut reached = Reached::all(&world, Keep::Rows);
     let mut told = decode_all(&reached);
     let snapshot = reached.snapshot();
