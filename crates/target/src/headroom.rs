@@ -1,60 +1,246 @@
-//! How much memory a copy may take before somebody is killed for it.
+//! How much memory, and how many processes, a copy may take before somebody is killed or slowed for it.
 //!
-//! Holds: [`headroom`]: the least of what the machine and every control group above us leave.
-//! Never does: look at the target's own control group (a frozen copy is charged to ours).
-//! Sources: proc_meminfo(5) MemAvailable; Documentation/admin-guide/cgroup-v2.rst (memory.max, memory.current, memory.stat) and
-//! cgroup-v1/memory.rst (memory.limit_in_bytes, memory.usage_in_bytes, total_inactive_file).
+//! Holds: [`headroom_of`], the least of what the machine and every control group above a process leave, [`Limit`] (which
+//! file says so) and [`Headroom::admits`]. Never does: decide for a mode, change a limit.
+//! Whose group: the pages that a forked copy makes the target duplicate are charged to the *target's* group; a frozen copy
+//! is charged to ours.
+//! Sources: proc_meminfo(5), proc_sys_vm(5) overcommit_memory; Documentation/admin-guide/cgroup-v2.rst (memory.max, memory.high,
+//! memory.current, memory.stat, pids.max), cgroup-v1/memory.rst (memory.limit_in_bytes, memory.memsw.limit_in_bytes,
+//! total_inactive_file, hierarchical_memory_limit), cgroup-v1/pids.rst.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use memory::Bytes;
 
-/// No control group lies deeper: a bound of the walk upwards.
-const DEPTH_MAX: usize = 64;
+use crate::cgroup::{read_small, Groups, Unseen};
 
-/// What is left for us. A limit that cannot be read does not limit.
-pub(crate) fn headroom() -> Bytes {
-    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));
-    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let left = group_folders(&groups, Path::new("/sys/fs/cgroup")).into_iter().filter_map(|folder| left_in(&folder));
-    Bytes(left.chain(machine).min().unwrap_or(u64::MAX))
+/// Kernel memory that a copy costs beside the pages: its page tables are a 512th, its stack and structures less than this.
+const OVERHEAD: u64 = 8 << 20;
+/// Processes that must be left besides the copy, for the threads that the target itself may start meanwhile.
+const SPARE_PROCESSES: u64 = 16;
+/// v1 says "no limit" with the largest number of whole pages.
+const UNLIMITED: u64 = 1 << 62;
+
+/// What a process's control groups and the machine leave to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Headroom {
+    /// Memory up to the first hard limit: beyond it something is killed. [`Bytes`] of `u64::MAX` where nothing limits.
+    pub bytes: Bytes,
+    /// Which limit that is.
+    pub limited_by: Limit,
+    /// Memory up to the first `memory.high`, beyond which the kernel slows the whole group down.
+    pub before_throttling: Option<(Bytes, Limit)>,
+    /// Processes and threads that may still be started, and which limit says so.
+    pub processes: Option<(u64, Limit)>,
+    /// Limits that nobody can see from here.
+    pub unseen: Vec<Unseen>,
 }
 
-fn available(meminfo: &str) -> Option<u64> {
-    let kib: u64 = meminfo.lines().find_map(|l| l.strip_prefix("MemAvailable:")?.trim().strip_suffix("kB")?.trim().parse().ok())?;
+/// What sets a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// A file of a control group.
+    Group {
+        /// The file with the limit.
+        file: PathBuf,
+        /// What it says.
+        limit: u64,
+    },
+    /// The machine's memory: MemAvailable.
+    Machine,
+    /// `vm.overcommit_memory` is 2: the kernel promises no more than CommitLimit, and a copy counts in full.
+    Commit,
+    /// The machine's number of threads or process ids (`kernel.threads-max`, `kernel.pid_max`).
+    MachineProcesses,
+    /// Nothing that can be read limits.
+    Nothing,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Limit::Group { file, limit } => {
+                let bytes = file.file_name().is_some_and(|n| n.to_string_lossy().starts_with("memory"));
+                let limit: &dyn fmt::Display = if bytes { &Bytes(*limit) } else { limit };
+                write!(f, "{} ({limit})", file.display())
+            }
+            Limit::Machine => write!(f, "/proc/meminfo (MemAvailable)"),
+            Limit::Commit => write!(f, "vm.overcommit_memory 2 (CommitLimit in /proc/meminfo)"),
+            Limit::MachineProcesses => write!(f, "kernel.threads-max or kernel.pid_max"),
+            Limit::Nothing => write!(f, "no limit"),
+        }
+    }
+}
+
+/// Why a forked copy would not be harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tight {
+    /// Every page could be duplicated, and there is not that much.
+    Memory {
+        /// What the copy may cost.
+        needed: Bytes,
+        /// What is left.
+        left: Bytes,
+        /// Which limit says so.
+        limit: Limit,
+    },
+    /// There is, but the group would be slowed down.
+    Throttled {
+        /// What the copy may cost.
+        needed: Bytes,
+        /// What is left.
+        left: Bytes,
+        /// Which limit says so.
+        limit: Limit,
+    },
+    /// The copy would take one of the last process ids.
+    Processes {
+        /// How many are left.
+        left: u64,
+        /// Which limit says so.
+        limit: Limit,
+    },
+    /// The target's own group cannot be seen, so nobody knows.
+    Unknown(Unseen),
+}
+
+impl fmt::Display for Tight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Tight::Memory { needed, left, limit } => write!(f, "a forked copy may cost {needed}, {left} are left below {limit}"),
+            Tight::Throttled { needed, left, limit } => {
+                write!(f, "a forked copy may cost {needed}, above {left} the kernel slows the target down: {limit}")
+            }
+            Tight::Processes { left, limit } => write!(f, "only {left} more processes are allowed: {limit}"),
+            Tight::Unknown(unseen) => write!(f, "{unseen}"),
+        }
+    }
+}
+
+impl Headroom {
+    /// Whether a forked copy fits whose every private writable page, `writable` in all, the target might write to while it
+    /// lives. Limits above the container that nobody can see do not refuse it; a group of the target that cannot be seen does.
+    pub fn admits(&self, writable: Bytes) -> Result<(), Tight> {
+        let needed = Bytes(writable.0.saturating_add(writable.0 / 512).saturating_add(OVERHEAD));
+        if let Some(unseen) = self.unseen.iter().find(|u| !matches!(u, Unseen::Above { .. })) {
+            return Err(Tight::Unknown(unseen.clone()));
+        }
+        if needed > self.bytes {
+            return Err(Tight::Memory { needed, left: self.bytes, limit: self.limited_by.clone() });
+        }
+        if let Some((left, limit)) = self.before_throttling.clone().filter(|(left, _)| needed > *left) {
+            return Err(Tight::Throttled { needed, left, limit });
+        }
+        if let Some((left, limit)) = self.processes.clone().filter(|(left, _)| *left <= SPARE_PROCESSES) {
+            return Err(Tight::Processes { left, limit });
+        }
+        Ok(())
+    }
+}
+
+/// What is left for `pid`, as of now. A limit that cannot be read does not limit; what is out of sight is named.
+pub fn headroom_of(pid: i32) -> Headroom {
+    let memory = Groups::find(pid, "memory");
+    let pids = Groups::find(pid, "pids");
+    let meminfo = read_small(Path::new("/proc/meminfo")).unwrap_or_default();
+    let no_overcommit = number(Path::new("/proc/sys/vm/overcommit_memory")) == Some(2);
+
+    let machine = available(&meminfo).map(|left| (left, Limit::Machine));
+    let commit = commit_left(&meminfo).filter(|_| no_overcommit).map(|left| (left, Limit::Commit));
+    let groups = memory.folders.iter().flat_map(|folder| hard_limits(folder));
+    let (left, limited_by) = least(groups.chain(machine).chain(commit)).unwrap_or((u64::MAX, Limit::Nothing));
+    let before_throttling = least(memory.folders.iter().filter_map(|f| soft_limit(f))).map(|(left, limit)| (Bytes(left), limit));
+    let processes = least(pids.folders.iter().filter_map(|f| pids_left(f)).chain(machine_pids_left()));
+
+    let unseen = memory.unseen.into_iter().chain(pids.unseen.into_iter().filter(|u| *u != Unseen::List)).collect();
+    Headroom { bytes: Bytes(left), limited_by, before_throttling, processes, unseen }
+}
+
+/// What is left for ourselves, up to the first hard limit.
+pub(crate) fn headroom() -> Bytes {
+    headroom_of(std::process::id() as i32).bytes
+}
+
+fn least(all: impl Iterator<Item = (u64, Limit)>) -> Option<(u64, Limit)> {
+    // The first of equals: the lowest group, whose owner can change it.
+    all.min_by_key(|(left, _)| *left)
+}
+
+fn kib_field(meminfo: &str, name: &str) -> Option<u64> {
+    let kib: u64 = meminfo.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')?.trim().strip_suffix("kB")?.trim().parse().ok())?;
     kib.checked_mul(1024)
 }
 
-/// The folders of our group and all above it, in both hierarchies. In a container the path that the kernel names may lie
-/// outside of what is mounted; its ancestors, down to the mount itself, are then what counts.
-fn group_folders(own: &str, root: &Path) -> Vec<PathBuf> {
-    let mut out = Vec::new();
-    for line in own.lines() {
-        let mut fields = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else { continue };
-        let mount = match controllers {
-            "" => root.to_path_buf(),
-            list if list.split(',').any(|c| c == "memory") => root.join("memory"),
-            _ => continue,
-        };
-        let path = path.trim_start_matches('/');
-        // `..` would lead out of the mount: the group lies outside of our namespace.
-        let inside = !path.is_empty() && path.split('/').all(|part| part != "..");
-        let own = if inside { mount.join(path) } else { mount.clone() };
-        out.extend(own.ancestors().take_while(|folder| folder.starts_with(&mount)).take(DEPTH_MAX).map(Path::to_path_buf));
+fn available(meminfo: &str) -> Option<u64> {
+    kib_field(meminfo, "MemAvailable")
+}
+
+fn commit_left(meminfo: &str) -> Option<u64> {
+    Some(kib_field(meminfo, "CommitLimit")?.saturating_sub(kib_field(meminfo, "Committed_AS")?))
+}
+
+fn number(file: &Path) -> Option<u64> {
+    read_small(file)?.trim().parse().ok()
+}
+
+/// The limit in `limit` of `folder`, less the usage in `used`; what `droppable` says does not count as used.
+fn left_below(folder: &Path, limit: &str, used: &str, droppable: u64) -> Option<(u64, Limit)> {
+    let file = folder.join(limit);
+    let limit = number(&file).filter(|limit| *limit < UNLIMITED)?;
+    let used = number(&folder.join(used))?.saturating_sub(droppable);
+    Some((limit.saturating_sub(used), Limit::Group { file, limit }))
+}
+
+fn stat_field(stat: &str, name: &str) -> Option<u64> {
+    stat.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+/// Files in a group's cache that can be dropped at once: the kernel does so before it kills.
+fn droppable(stat: &str) -> u64 {
+    stat_field(stat, "total_inactive_file").or_else(|| stat_field(stat, "inactive_file")).unwrap_or(0)
+}
+
+/// The limits of one group beyond which its processes are killed. Swap adds room that is not counted: it is slow, and gone
+/// when others use it. v1's limit on memory and swap together may be reached before that on memory, when much is swapped out.
+fn hard_limits(folder: &Path) -> Vec<(u64, Limit)> {
+    let stat = read_small(&folder.join("memory.stat")).unwrap_or_default();
+    let droppable = droppable(&stat);
+    let mut out: Vec<_> = [
+        ("memory.max", "memory.current"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        ("memory.memsw.limit_in_bytes", "memory.memsw.usage_in_bytes"),
+    ]
+    .into_iter()
+    .filter_map(|(limit, used)| left_below(folder, limit, used, droppable))
+    .collect();
+    // v1 tells the least limit of all groups above, also of those that a container does not see; what the others in there
+    // use is not told, so this is only an upper bound.
+    let above = stat_field(&stat, "hierarchical_memory_limit").filter(|limit| *limit < UNLIMITED);
+    if let (Some(limit), Some(used)) = (above, number(&folder.join("memory.usage_in_bytes"))) {
+        let left = limit.saturating_sub(used.saturating_sub(droppable));
+        out.push((left, Limit::Group { file: folder.join("memory.stat"), limit }));
     }
     out
 }
 
-/// Limit less usage of one group; files in its cache that can be dropped do not count as used.
-fn left_in(folder: &Path) -> Option<u64> {
-    let number = |name: &str| std::fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
-    let limit = number("memory.max").or_else(|| number("memory.limit_in_bytes"))?;
-    let used = number("memory.current").or_else(|| number("memory.usage_in_bytes"))?;
-    let stat = std::fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-    let field = |name: &str| stat.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' ')?.parse::<u64>().ok());
-    let droppable = field("total_inactive_file").or_else(|| field("inactive_file")).unwrap_or(0);
-    Some(limit.saturating_sub(used.saturating_sub(droppable)))
+fn soft_limit(folder: &Path) -> Option<(u64, Limit)> {
+    let stat = read_small(&folder.join("memory.stat")).unwrap_or_default();
+    left_below(folder, "memory.high", "memory.current", droppable(&stat))
+}
+
+/// Both versions name them alike.
+fn pids_left(folder: &Path) -> Option<(u64, Limit)> {
+    left_below(folder, "pids.max", "pids.current", 0)
+}
+
+fn machine_pids_left() -> Option<(u64, Limit)> {
+    let limit = ["/proc/sys/kernel/threads-max", "/proc/sys/kernel/pid_max"].iter().filter_map(|f| number(Path::new(f))).min()?;
+    // Fourth field: runnable/all threads of the machine (proc_loadavg(5)).
+    let used: u64 = read_small(Path::new("/proc/loadavg"))?.split(' ').nth(3)?.split_once('/')?.1.parse().ok()?;
+    Some((limit.saturating_sub(used), Limit::MachineProcesses))
 }
 
 #[cfg(test)]
@@ -68,41 +254,95 @@ mod tests {
         }
     }
 
+    fn hard(folder: &Path) -> Option<(u64, String)> {
+        least(hard_limits(folder).into_iter()).map(|(left, limit)| match limit {
+            Limit::Group { file, .. } => (left, file.file_name().unwrap().to_str().unwrap().to_string()),
+            other => panic!("{other:?}"),
+        })
+    }
+
     #[test]
     fn each_group_says_what_it_leaves() {
         let scratch = testbed::Scratch::new().unwrap();
         let v2 = scratch.path().join("v2");
-        group(&v2, &[("memory.max", "1000\n"), ("memory.current", "900\n"), ("memory.stat", "anon 5\ninactive_file 300\n")]);
-        assert_eq!(left_in(&v2), Some(400));
-        let v1 = scratch.path().join("v1");
         group(
-            &v1,
+            &v2,
             &[
-                ("memory.limit_in_bytes", "5000"),
-                ("memory.usage_in_bytes", "4000"),
-                ("memory.stat", "inactive_file 1\ntotal_inactive_file 2\n"),
+                ("memory.max", "1000\n"),
+                ("memory.high", "800\n"),
+                ("memory.current", "900\n"),
+                ("memory.stat", "anon 5\ninactive_file 300\n"),
+                ("pids.max", "20\n"),
+                ("pids.current", "17\n"),
             ],
         );
-        assert_eq!(left_in(&v1), Some(1002));
+        assert_eq!(hard(&v2), Some((400, "memory.max".to_string())));
+        assert_eq!(soft_limit(&v2).map(|l| l.0), Some(200));
+        assert_eq!(pids_left(&v2), Some((3, Limit::Group { file: v2.join("pids.max"), limit: 20 })));
         let unlimited = scratch.path().join("max");
-        group(&unlimited, &[("memory.max", "max\n"), ("memory.current", "900\n")]);
-        assert_eq!(left_in(&unlimited), None);
-        assert_eq!(left_in(&scratch.path().join("absent")), None);
+        let files = [
+            ("memory.max", "max\n"),
+            ("memory.high", "max\n"),
+            ("memory.current", "900\n"),
+            ("pids.max", "max\n"),
+            ("pids.current", "1\n"),
+        ];
+        group(&unlimited, &files);
+        assert_eq!((hard(&unlimited), soft_limit(&unlimited), pids_left(&unlimited)), (None, None, None));
+        assert_eq!(hard(&scratch.path().join("absent")), None);
     }
 
     #[test]
-    fn our_group_and_all_above_it_count() {
-        let root = Path::new("/sys/fs/cgroup");
-        let shown = |own: &str| group_folders(own, root).iter().map(|p| p.display().to_string()).collect::<Vec<_>>();
-        assert_eq!(shown("0::/a/b\n"), ["/sys/fs/cgroup/a/b", "/sys/fs/cgroup/a", "/sys/fs/cgroup"]);
-        assert_eq!(shown("4:memory:/x\n3:cpu:/y\n"), ["/sys/fs/cgroup/memory/x", "/sys/fs/cgroup/memory"]);
-        assert_eq!(shown("0::/../../other\n"), ["/sys/fs/cgroup"]);
+    fn the_first_version_counts_swap_and_groups_out_of_sight() {
+        let scratch = testbed::Scratch::new().unwrap();
+        let v1 = scratch.path().join("v1");
+        let files = [
+            ("memory.limit_in_bytes", "5000"),
+            ("memory.usage_in_bytes", "4000"),
+            ("memory.memsw.limit_in_bytes", "9223372036854771712"),
+            ("memory.memsw.usage_in_bytes", "4000"),
+            ("memory.stat", "inactive_file 1\nhierarchical_memory_limit 9223372036854771712\ntotal_inactive_file 2\n"),
+        ];
+        group(&v1, &files);
+        assert_eq!(hard(&v1), Some((1002, "memory.limit_in_bytes".to_string())));
+        // 600 of memory are left, but of memory and swap together only 100.
+        group(&v1, &[("memory.memsw.limit_in_bytes", "8000"), ("memory.memsw.usage_in_bytes", "7900")]);
+        assert_eq!(hard(&v1), Some((102, "memory.memsw.limit_in_bytes".to_string())));
+        // A group that is not mounted here allows less than all that we see.
+        group(&v1, &[("memory.stat", "hierarchical_memory_limit 4050\n")]);
+        assert_eq!(hard(&v1), Some((50, "memory.stat".to_string())));
     }
 
     #[test]
     fn the_machine_leaves_something() {
         assert_eq!(available("MemTotal: 5 kB\nMemAvailable:      20 kB\n"), Some(20480));
         assert_eq!(available(""), None);
+        assert_eq!(commit_left("CommitLimit:    30 kB\nCommitted_AS:   10 kB\n"), Some(20480));
         assert!(headroom() > Bytes(0));
+        assert!(machine_pids_left().unwrap().0 > 0);
+    }
+
+    #[test]
+    fn a_copy_is_admitted_only_where_everything_fits() {
+        const MIB: u64 = 1 << 20;
+        let limit = Limit::Group { file: "/g/memory.max".into(), limit: 512 * MIB };
+        let roomy = Headroom {
+            bytes: Bytes(300 * MIB),
+            limited_by: limit.clone(),
+            before_throttling: None,
+            processes: Some((1000, Limit::MachineProcesses)),
+            unseen: vec![Unseen::Above { controller: "memory", folder: "/g".into() }],
+        };
+        assert_eq!(roomy.admits(Bytes(200 * MIB)), Ok(()));
+        // Its page tables do not fit any more.
+        let tight = roomy.admits(Bytes(299 * MIB)).unwrap_err();
+        assert!(matches!(tight, Tight::Memory { .. }), "{tight:?}");
+        assert_eq!(tight.to_string(), "a forked copy may cost 308 MiB, 300 MiB are left below /g/memory.max (512 MiB)");
+        let high = Headroom { before_throttling: Some((Bytes(10 * MIB), limit.clone())), ..roomy.clone() };
+        assert!(matches!(high.admits(Bytes(200 * MIB)), Err(Tight::Throttled { .. })));
+        let crowded = Headroom { processes: Some((3, Limit::MachineProcesses)), ..roomy.clone() };
+        assert!(matches!(crowded.admits(Bytes(MIB)), Err(Tight::Processes { left: 3, .. })));
+        let blind = Headroom { unseen: vec![Unseen::Group { controller: "memory", path: "/x".into() }], ..roomy };
+        assert!(matches!(blind.admits(Bytes(MIB)), Err(Tight::Unknown(_))));
     }
 }

@@ -8,6 +8,7 @@
 
 #![deny(unsafe_code)]
 
+mod cgroup;
 mod copy;
 mod elf;
 mod error;
@@ -23,9 +24,11 @@ mod rights;
 mod status;
 mod sys;
 
+pub use cgroup::Unseen;
 pub use error::{GuardianProblem, TargetError};
 pub use freeze::{freeze, FreezeOptions, Frozen, Thread};
 pub use guardian::{guardian_main, GUARDIAN_ARGUMENT};
+pub use headroom::{headroom_of, Headroom, Limit, Tight};
 pub use launch::{launch, Ending, LaunchOptions, Launched, Moment};
 pub use maps::parse_maps;
 pub use process::{open, Process};

@@ -1,0 +1,198 @@
+//! What a process's control groups leave it, against real groups.
+//!
+//! Holds: a memory and a pids hierarchy of v1 or v2, whichever this kernel gives; the same seen from within another control
+//! group namespace. Needs root and a writable hierarchy; says so where it finds none.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // Test code throughout.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use exuvia_target::{headroom_of, Limit, Unseen};
+
+/// Two groups of our own, one in the other, removed at the end.
+struct Group {
+    outer: PathBuf,
+    inner: PathBuf,
+    v1: bool,
+}
+
+impl Group {
+    /// Makes them below where `controller` is mounted; `None`, with a reason, where that is impossible.
+    fn new(controller: &str, name: &str) -> Option<Group> {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let mut found = mounts.lines().filter_map(|line| {
+            let (left, right) = line.split_once(" - ")?;
+            let point = left.split(' ').nth(4)?;
+            let v1 = right.starts_with("cgroup ");
+            let here = if v1 {
+                right.rsplit(' ').next()?.split(',').any(|c| c == controller)
+            } else {
+                right.starts_with("cgroup2 ")
+                    && std::fs::read_to_string(Path::new(point).join("cgroup.subtree_control"))
+                        .ok()?
+                        .split_whitespace()
+                        .any(|c| c == controller)
+            };
+            here.then(|| (PathBuf::from(point), v1))
+        });
+        let Some((top, v1)) = found.next_back() else { return leave_out(&format!("no {controller} hierarchy is mounted")) };
+        let outer = top.join(format!("exuvia-{name}-{}", std::process::id()));
+        let inner = outer.join("inner");
+        if let Err(e) = std::fs::create_dir_all(&inner) {
+            return leave_out(&format!("cannot make {}: {e}", inner.display()));
+        }
+        if !v1 && std::fs::write(outer.join("cgroup.subtree_control"), format!("+{controller}")).is_err() {
+            return leave_out(&format!("cannot delegate {controller}"));
+        }
+        Some(Group { outer, inner, v1 })
+    }
+
+    fn memory_limit(&self) -> PathBuf {
+        self.outer.join(if self.v1 { "memory.limit_in_bytes" } else { "memory.max" })
+    }
+
+    fn take(&self, pid: u32) {
+        std::fs::write(self.inner.join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // A process that was just reaped may still count as a member for a moment.
+        for folder in [&self.inner, &self.outer] {
+            for _ in 0..1000 {
+                if std::fs::remove_dir(folder).is_ok() {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+fn leave_out<T>(why: &str) -> Option<T> {
+    println!("left out: {why}");
+    assert!(std::env::var("EXUVIA_REQUIRE_GROUPS").map_or(true, |v| v != "1"), "{why}, and EXUVIA_REQUIRE_GROUPS=1");
+    None
+}
+
+/// A shell that waits, and then does what it is told.
+struct Shell(Child);
+
+impl Shell {
+    fn start() -> Shell {
+        let shell = Command::new("sh").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        Shell(shell)
+    }
+
+    fn pid(&self) -> i32 {
+        self.0.id() as i32
+    }
+
+    /// Runs a line, and returns when it has been run.
+    fn run(&mut self, line: &str) {
+        use std::io::{Read, Write};
+        writeln!(self.0.stdin.as_mut().unwrap(), "{line}\necho").unwrap();
+        let mut done = [0u8];
+        self.0.stdout.as_mut().unwrap().read_exact(&mut done).unwrap();
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+const MIB: u64 = 1 << 20;
+
+#[test]
+fn the_limit_of_a_group_above_counts_and_is_named() {
+    let Some(group) = Group::new("memory", "memory") else { return };
+    let mut shell = Shell::start();
+    let free = headroom_of(shell.pid());
+    group.take(shell.0.id());
+    std::fs::write(group.memory_limit(), (256 * MIB).to_string()).unwrap();
+
+    let before = headroom_of(shell.pid());
+    assert!(free.bytes.0 > 256 * MIB, "a machine this small cannot show it: {free:?}");
+    assert_eq!(before.limited_by, Limit::Group { file: group.memory_limit(), limit: 256 * MIB });
+    assert!((200 * MIB..=256 * MIB).contains(&before.bytes.0), "{before:?}");
+    assert!(before.admits(memory::Bytes(100 * MIB)).is_ok());
+    assert!(before.admits(memory::Bytes(300 * MIB)).is_err());
+
+    // What the target uses is not left any more.
+    shell.run("x=$(head -c 33554432 /dev/zero | tr '\\0' x)");
+    let after = headroom_of(shell.pid());
+    assert_eq!(after.limited_by, before.limited_by);
+    assert!(after.bytes.0 <= before.bytes.0 - 31 * MIB, "{before:?} {after:?}");
+    // A sibling outside of the group has what the machine has.
+    assert!(headroom_of(std::process::id() as i32).bytes.0 > 256 * MIB);
+}
+
+#[test]
+fn processes_are_counted_too() {
+    let Some(group) = Group::new("pids", "pids") else { return };
+    let shell = Shell::start();
+    group.take(shell.0.id());
+    let file = group.outer.join("pids.max");
+    std::fs::write(&file, "12").unwrap();
+    let headroom = headroom_of(shell.pid());
+    assert_eq!(headroom.processes, Some((11, Limit::Group { file, limit: 12 })));
+    assert!(headroom.admits(memory::Bytes(0)).is_err());
+}
+
+#[test]
+fn the_group_is_found_from_another_namespace() {
+    let Some(group) = Group::new("memory", "namespace") else { return };
+    let shell = Shell::start();
+    group.take(shell.0.id());
+    std::fs::write(group.memory_limit(), (128 * MIB).to_string()).unwrap();
+    let expected = format!("{} 128 MiB", group.memory_limit().display());
+
+    // We lie beside the target, our namespace begins at our own group, and the mounts are those of before.
+    let beside = group.outer.with_extension("beside");
+    std::fs::create_dir(&beside).unwrap();
+    let look = |from: &Path, prefix: &str| {
+        let exe = std::env::current_exe().unwrap();
+        let line = format!(
+            "echo $$ > {}/cgroup.procs && {prefix} {} --exact look_from_there --ignored --nocapture",
+            from.display(),
+            exe.display()
+        );
+        let out = Command::new("sh").args(["-c", &line]).env("EXUVIA_TEST_LOOK_AT", shell.pid().to_string()).output().unwrap();
+        String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
+    };
+    // From the target's own group, its path is `/`, and no name of a group above is told.
+    let shown = [look(&beside, ""), look(&beside, "unshare -C"), look(&group.inner, "unshare -C")];
+    // As in a container: only our own group is mounted, and the target's is to be seen through the target's root.
+    let remounted = format!("unshare -C -m sh -c 'umount -l {0} && exec \"$0\" \"$@\"'", group.outer.parent().unwrap().display());
+    let through_root = look(&beside, &remounted);
+    std::fs::remove_dir(&beside).unwrap();
+    for text in shown.iter().chain([&through_root]) {
+        assert!(text.contains(&expected), "{expected} is missing in: {text}");
+    }
+    // Seen through the target's root, the file is the same under another name.
+    assert!(through_root.contains(&format!("/proc/{}/root", shell.pid())), "{through_root}");
+}
+
+/// Runs in another namespace, for the test above.
+#[test]
+#[ignore = "part of another test"]
+fn look_from_there() {
+    let Ok(pid) = std::env::var("EXUVIA_TEST_LOOK_AT") else { return };
+    let headroom = headroom_of(pid.parse().unwrap());
+    let Limit::Group { file, limit } = headroom.limited_by else { panic!("{headroom:?}") };
+    println!("{} {}", file.display(), memory::Bytes(limit));
+}
+
+#[test]
+fn nothing_is_claimed_of_who_is_gone() {
+    let mut child = Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    let headroom = headroom_of(child.id() as i32);
+    assert!(headroom.unseen.contains(&Unseen::List), "{headroom:?}");
+    assert!(headroom.admits(memory::Bytes(0)).is_err());
+}
