@@ -41,8 +41,7 @@ pub fn interpreters(heap: &Heap<'_>, runtime: Addr) -> Result<Vec<Addr>, Fault> 
 
 /// The threads of an interpreter, newest first.
 pub fn threads(heap: &Heap<'_>, interpreter: Addr) -> Result<Vec<Thread>, Fault> {
-    let table = &heap.layout.table;
-    let Some(head) = table.offset("_is", "threads.head").or_else(|| table.offset("_is", "tstate_head")) else { return Ok(Vec::new()) };
+    let Some(head) = heap.layout.table.offset("_is", "threads.head") else { return Ok(Vec::new()) };
     let f = &heap.layout.at.thread;
     let mut all = Vec::new();
     let mut at = heap.image.addr(interpreter + head)?;

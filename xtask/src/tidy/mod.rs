@@ -3,6 +3,7 @@
 //! Holds: the list of checks and the tree that they read. Never: builds or runs anything but `git ls-files` and `cargo metadata`.
 //! A check is a function from the tree to complaints; its test plants a violation.
 
+mod asked;
 mod code;
 mod documents;
 mod source;
@@ -49,6 +50,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("the glossary is there", documents::glossary),
     ("the benchmark's table is what the kept runs say", documents::bench_section),
     ("every layout table is in the list, and the list has no other", documents::tables),
+    ("every struct and field that is asked of a layout table is in one", asked::fields),
 ];
 
 /// Runs all checks in the workspace at `root`.

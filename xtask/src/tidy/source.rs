@@ -1,35 +1,63 @@
 //! Rust source without what is not code.
 //!
-//! Holds: a lexer for comments, strings and characters, no more of Rust than that. Never: judges.
+//! Holds: a lexer for comments, strings and characters, no more of Rust than that; the strings of a source by themselves. Never: judges.
 //! Source: The Rust Reference, "Tokens" and "Comments".
+
+/// What is not code.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Other {
+    Comment,
+    Text,
+    Char,
+}
 
 /// `text` with comments and the contents of strings and characters turned to spaces; lines and columns stay where they were.
 pub(crate) fn code_only(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
+    let mut code = chars.clone();
+    for (_, start, end) in others(&chars) {
+        code[start..end].iter_mut().filter(|c| **c != '\n').for_each(|c| *c = ' ');
+    }
+    code.into_iter().collect()
+}
+
+/// The string literals of `text`: where each begins and ends, in characters, and what stands between the quotes.
+pub(crate) fn literals(text: &str) -> Vec<(usize, usize, String)> {
+    let chars: Vec<char> = text.chars().collect();
+    let strings = others(&chars).into_iter().filter(|(kind, _, _)| *kind == Other::Text);
+    let content = |start: usize, end: usize| {
+        let all: String = chars[start..end].iter().collect();
+        all.trim_start_matches('r').trim_matches('#').trim_matches('"').to_owned()
+    };
+    strings.map(|(_, start, end)| (start, end, content(start, end))).collect()
+}
+
+/// Where comments, strings and characters begin and end.
+fn others(chars: &[char]) -> Vec<(Other, usize, usize)> {
     let at = |index: usize| chars.get(index).copied().unwrap_or('\0');
-    let mut code = String::with_capacity(text.len());
+    let mut all = Vec::new();
     let mut i = 0;
     while i < chars.len() {
-        let end = match (at(i), at(i + 1)) {
-            ('/', '/') => (i..chars.len()).find(|&j| at(j) == '\n').unwrap_or(chars.len()),
-            ('/', '*') => block_comment_end(&chars, i),
-            ('"', _) => string_end(&chars, i),
-            ('r', '"' | '#') if !is_word(at(i.wrapping_sub(1))) || at(i.wrapping_sub(1)) == 'b' => match raw_string_end(&chars, i) {
-                Some(end) => end,
-                None => i,
-            },
-            ('\'', _) => char_end(&chars, i).unwrap_or(i),
-            _ => i,
+        let found = match (at(i), at(i + 1)) {
+            ('/', '/') => Some((Other::Comment, (i..chars.len()).find(|&j| at(j) == '\n').unwrap_or(chars.len()))),
+            ('/', '*') => Some((Other::Comment, block_comment_end(chars, i))),
+            ('"', _) => Some((Other::Text, string_end(chars, i))),
+            ('r', '"' | '#') if !is_word(at(i.wrapping_sub(1))) || at(i.wrapping_sub(1)) == 'b' => {
+                raw_string_end(chars, i).map(|end| (Other::Text, end))
+            }
+            ('\'', _) => char_end(chars, i).map(|end| (Other::Char, end)),
+            _ => None,
         };
-        if end == i {
-            code.push(at(i));
-            i += 1;
-        } else {
-            code.extend(chars[i..end].iter().map(|&c| if c == '\n' { '\n' } else { ' ' }));
-            i = end;
-        }
+        i = match found {
+            Some((kind, end)) => {
+                let end = end.min(chars.len());
+                all.push((kind, i, end));
+                end
+            }
+            None => i + 1,
+        };
     }
-    code
+    all
 }
 
 /// `code` up to its tests, which stand last in a file.
@@ -115,6 +143,12 @@ mod tests {
         check("r#\"un\"safe\"# + br\"x\" + var\"y\"", "+ b + var");
         check("fn f<'a>(x: &'a str) -> &'static str { 'q' }", "fn f<'a>(x: &'a str) -> &'static str { }");
         assert_eq!(code_only("\"a\nb\"c").lines().count(), 2, "lines stay");
+    }
+
+    #[test]
+    fn strings_are_listed_with_their_places() {
+        let found = literals("f(\"a\", // \"no\"\n  r#\"b\"#, '\"', \"\")");
+        assert_eq!(found, [(2, 5, "a".to_owned()), (17, 23, "b".to_owned()), (30, 32, String::new())]);
     }
 
     #[test]
