@@ -8,6 +8,7 @@
 
 #![deny(unsafe_code)]
 
+mod bpf;
 mod cgroup;
 mod copy;
 mod elf;
@@ -21,6 +22,7 @@ mod pagemap;
 mod plan;
 mod process;
 mod rights;
+mod seccomp;
 mod status;
 mod sys;
 
@@ -33,3 +35,4 @@ pub use launch::{launch, Ending, LaunchOptions, Launched, Moment};
 pub use maps::parse_maps;
 pub use process::{open, Process};
 pub use rights::Missing;
+pub use seccomp::{Action, ForkCall, ForkVerdict, Unreadable};

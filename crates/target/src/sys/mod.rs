@@ -8,4 +8,5 @@
 pub(crate) mod bulk;
 pub(crate) mod island;
 pub(crate) mod ptrace;
+pub(crate) mod seccomp;
 pub(crate) mod spawn;
