@@ -14,10 +14,11 @@ use crate::visit::{Label, Visitor};
 /// Most words of one object's items that are scanned.
 const SCAN_BOUND: u64 = 1 << 20;
 
-/// Slots, dictionary or values, unexplained words and the class.
+/// Slots, members, dictionary or values, unexplained words and the class.
 #[inline]
 pub(super) fn layers<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<(), Fault> {
-    for &(offset, name) in &t.slots {
+    // The members of C layers: of a type without a decoder, and of one that adds to the struct of a type with one.
+    for &(offset, name) in t.slots.iter().chain(&t.members) {
         let to = o.addr(offset)?;
         if !to.is_null() {
             v.reference(to, Label::Slot(name));
@@ -124,15 +125,8 @@ fn tell<V: Visitor>(keys: &dict::Keys<'_>, array: &[u8], v: &mut V) {
     }
 }
 
-/// An object of a C type without a decoder: its members by name, its items by a scan (the fixed words are scanned by
-/// [`layers`]).
+/// An object of a C type without a decoder: its items by a scan (members and the fixed words are told by [`layers`]).
 pub(super) fn opaque<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
-    for &(offset, name) in &t.members {
-        let to = o.addr(offset)?;
-        if !to.is_null() {
-            v.reference(to, Label::Slot(name));
-        }
-    }
     if t.item > 0 && t.basic >= 24 {
         let bytes = o.size()?.unsigned_abs().saturating_mul(t.item).min(SCAN_BOUND * 8) & !7;
         let from = t.basic.next_multiple_of(8);
