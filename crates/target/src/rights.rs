@@ -55,8 +55,7 @@ impl Missing {
     pub(crate) fn find(pid: i32) -> Missing {
         let (Ok(theirs), Ok(ours)) = (Status::read(pid), Status::read(std::process::id() as i32)) else { return Missing::Unknown };
         let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok().and_then(|s| s.trim().parse().ok()).unwrap_or(0u8);
-        // The kernel gives the files of an undumpable process to root: proc_pid(5).
-        let undumpable = std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|m| m.uid() != theirs.uids[1]);
+        let undumpable = owner_of_files(pid).is_ok_and(|owner| owner != theirs.uids[1]);
         Missing::judge(&theirs, &ours, scope, undumpable)
     }
 
@@ -98,6 +97,12 @@ impl Missing {
             Missing::Yama { .. } | Missing::Capability | Missing::Unknown => container().unwrap_or_else(|| sudo(pid)),
         }
     }
+}
+
+/// Whom the kernel gives the files of a process to: its effective user, or root when it is undumpable. The folder `/proc/PID`
+/// itself, like all that everybody may list, is always the former's (task_dump_owner in Linux's fs/proc/base.c).
+pub(crate) fn owner_of_files(pid: i32) -> std::io::Result<u32> {
+    std::fs::metadata(format!("/proc/{pid}/status")).map(|m| m.uid())
 }
 
 /// `sudo` with the full path of this program, since sudo's own search path is not the user's, and its arguments.

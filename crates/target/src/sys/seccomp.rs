@@ -105,6 +105,17 @@ pub(crate) mod filtered {
         }
     }
 
+    /// Puts the calling thread, and what it starts, under a filter for ever.
+    pub(crate) fn install_here(filter: &[Instruction]) {
+        let mut program: Vec<_> = filter.iter().map(|i| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect();
+        let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+        // SAFETY: the kernel copies the program, which lives until the call returns.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+            assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program), 0);
+        }
+    }
+
     fn pipe() -> (OwnedFd, OwnedFd) {
         let mut ends = [0; 2];
         // SAFETY: the kernel writes two descriptors to the array; nothing else owns them.
