@@ -344,14 +344,14 @@ mod tests {
         false
     }
 
-    /// Installs `filters` in a child, predicts what `call` does, and lets the child try.
+    /// Installs `filters` in a child, predicts what `call` does, and lets the child try. False where filters cannot be read.
     #[track_caller]
-    fn check(filters: &[Vec<Instruction>], call: Call, expected: Action) {
+    fn check(filters: &[Vec<Instruction>], call: Call, expected: Action) -> bool {
         let child = Filtered::start(filters, call);
         let read = read_from(child.pid);
         let outcome = child.outcome();
         if !may_read(&read) {
-            return;
+            return false;
         }
         let Filters::Stacked(stack) = read else { panic!("{read:?}") };
         assert_eq!(stack.len(), filters.len());
@@ -363,6 +363,7 @@ mod tests {
             Action::Allow | Action::Log => assert!(matches!(outcome, Outcome::Returned(0..)), "{outcome:?}"),
             Action::Notify => panic!("nobody listens in these tests"),
         }
+        true
     }
 
     #[test]
@@ -510,7 +511,9 @@ mod tests {
             program.extend([op(0x02, 0), op(0x02, 1), op(0x60, 0), op(0x07, 0), op(0x74, 13), op(0xac, 0), op(0x54, 0x7ff), op(0x04, 1)]);
             program.extend([op(0x44, libc::SECCOMP_RET_ERRNO), op(0x16, 0)]);
             let expected = Action::of(Filter::new(&program).unwrap().run(&getppid));
-            check(&[program], getppid, expected);
+            if !check(&[program], getppid, expected) {
+                return;
+            }
         }
     }
 }

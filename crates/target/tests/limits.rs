@@ -171,9 +171,14 @@ fn the_group_is_found_from_another_namespace() {
     let remounted = format!("unshare -C -m sh -c 'umount -l {0} && exec \"$0\" \"$@\"'", group.outer.parent().unwrap().display());
     let through_root = look(&beside, &remounted);
     std::fs::remove_dir(&beside).unwrap();
-    for text in shown.iter().chain([&through_root]) {
+    for text in &shown {
         assert!(text.contains(&expected), "{expected} is missing in: {text}");
     }
+    if through_root.contains("umount:") {
+        // In a user namespace of our own the mounts are not ours to undo.
+        return leave_out(&through_root).unwrap_or(());
+    }
+    assert!(through_root.contains(&expected), "{expected} is missing in: {through_root}");
     // Seen through the target's root, the file is the same under another name.
     assert!(through_root.contains(&format!("/proc/{}/root", shell.pid())), "{through_root}");
 }
