@@ -387,4 +387,41 @@ mod tests {
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
         assert_eq!(read_small(&pipe), None);
     }
+
+    #[test]
+    fn a_real_group_of_the_second_version_is_found() {
+        // A controller that no v1 hierarchy has is looked for in v2, whether or not there is one of that name.
+        let mounts = parse_mounts(&table(Path::new("/proc/self/mountinfo")).unwrap(), Path::new("/"));
+        let Some(top) = mounts.iter().filter(|m| m.v1.is_none()).map(|m| m.folder.clone()).next_back() else {
+            println!("left out: no cgroup2 is mounted");
+            return;
+        };
+        let outer = top.join(format!("exuvia-unified-{}", std::process::id()));
+        let inner = outer.join("in ner");
+        if let Err(error) = std::fs::create_dir_all(&inner) {
+            println!("left out: {}: {error}", inner.display());
+            return;
+        }
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let moved = std::fs::write(inner.join("cgroup.procs"), child.id().to_string());
+        let groups = Groups::find(child.id() as i32, "no such controller");
+        let inner_is_top = is_top(&inner, false);
+        let searched = search(child.id() as i32, &outer, |folder| is_group_folder(folder, false));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for folder in [&inner, &outer] {
+            while std::fs::remove_dir(folder).is_err_and(|e| e.raw_os_error() == Some(libc::EBUSY)) {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+        if let Err(error) = moved {
+            println!("left out: cannot move a process: {error}");
+            return;
+        }
+        assert_eq!(groups.folders.get(..3), Some([inner.clone(), outer, top].as_slice()));
+        assert_eq!((searched, inner_is_top), (Some(inner), false));
+        // The kernel tells the machine's top from a container's.
+        let container = std::fs::read_link("/proc/self/ns/cgroup").unwrap() != Path::new("cgroup:[4026531835]");
+        assert_eq!(groups.unseen.is_empty(), !container, "{groups:?}");
+    }
 }
