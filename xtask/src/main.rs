@@ -3,9 +3,11 @@
 //! Holds: the list of tasks. Never: what the command `exuvia` itself needs.
 #![forbid(unsafe_code)]
 
+mod apt;
 mod bench;
 mod check;
 mod docs;
+mod interpreters;
 mod layouts;
 mod pythons;
 mod tidy;
@@ -38,6 +40,9 @@ fn run(words: &[String]) -> Done<()> {
         "layouts" => layouts::run(root, rest),
         "docs" => docs::run(root, rest),
         "bench" => bench::run(root, rest),
-        _ => Err(Trouble::new(["which task?\n", check::HELP, tidy::HELP, layouts::HELP, bench::HELP, docs::HELP].join("\n"))),
+        "interpreters" => interpreters::run_task(root, rest),
+        _ => Err(Trouble::new(
+            ["which task?\n", check::HELP, tidy::HELP, layouts::HELP, bench::HELP, docs::HELP, interpreters::HELP].join("\n"),
+        )),
     }
 }

@@ -70,14 +70,30 @@ fn a_debug_build() {
     if !may_trace() {
         return;
     }
-    // Debian's python3.11-dbg; pyenv builds none unless asked.
-    let path = std::path::Path::new("/usr/bin/python3.11d");
-    if !path.exists() {
-        println!("missing: a debug build ({})", path.display());
+    let Some(path) = testbed::refused::debug_build() else { return };
+    let target = Started::python_of(&path, "");
+    check(&target.pid(), "is a debug build", "supported is CPython 3.8 to 3.13", "release build");
+}
+
+#[test]
+fn pypy() {
+    if !may_trace() {
         return;
     }
-    let target = Started::python_of(path, "");
-    check(&target.pid(), "is a debug build", "supported is CPython 3.8 to 3.13", "release build");
+    let Some(path) = testbed::refused::pypy() else { return };
+    let target = Started::python_of(&path, "");
+    check(&target.pid(), "PyPy is not supported", "supported is CPython 3.8 to 3.13", "with a CPython");
+}
+
+#[test]
+fn a_free_threaded_build() {
+    // It is built without ctypes, and so cannot name us as its tracer.
+    if !may_trace_anybody() {
+        return;
+    }
+    let Some(path) = testbed::refused::free_threaded() else { return };
+    let target = Started::ready(Command::new(&path).args(["-I", "-c", "print('READY', flush=True); import sys; sys.stdin.read()"]));
+    check(&target.pid(), "is a free-threaded build", "release builds with the GIL", "a plain release build");
 }
 
 #[test]

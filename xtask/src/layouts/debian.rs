@@ -1,13 +1,12 @@
 //! Debian's debug information of its Pythons, of releases other than the machine's own.
 //!
-//! Holds: a private apt (its own sources, lists and cache below `target/`), asked for one `-dbg` package a release.
-//! Never: installs anything, changes the machine's apt, or knows a mirror: that is taken from the machine's own settings.
-//! Sources: apt-get(8), apt.conf(5), sources.list(5).
+//! Holds: the releases, one `-dbg` package for each, and where it is unpacked below `target/`. Never: installs anything.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::trouble::{Doing, Done, Trouble};
+use crate::apt::{run, Apt};
+use crate::trouble::{Doing, Done};
 
 /// Debian releases and the Python series that each brought.
 const SERIES: &[(&str, &str)] = &[("bullseye", "3.9"), ("bookworm", "3.11"), ("trixie", "3.13"), ("sid", "3.13")];
@@ -31,14 +30,8 @@ pub(crate) fn fetched(root: &Path) -> Vec<(PathBuf, String)> {
 
 /// Downloads and unpacks the debug information of every release that the machine's mirror has, below `root`.
 pub(crate) fn fetch(root: &Path) -> Done<()> {
-    let mirror = mirror()?;
-    for part in ["lists/partial", "cache/archives/partial"] {
-        std::fs::create_dir_all(root.join(part)).doing(root.display())?;
-    }
     for (suite, series) in SERIES {
-        let sources = root.join(format!("{suite}.list"));
-        let keys = "/usr/share/keyrings/debian-archive-keyring.gpg";
-        std::fs::write(&sources, format!("deb [signed-by={keys}] {mirror} {suite} main\n")).doing(sources.display())?;
+        let apt = Apt::new(root, suite, "deb")?;
         let package = ["python", "-dbg"].join(series);
         let downloads = root.join(format!("{suite}-deb"));
         // Only the newest counts; what an earlier fetch left would be an older one.
@@ -48,8 +41,7 @@ pub(crate) fn fetch(root: &Path) -> Done<()> {
             }
         }
         std::fs::create_dir_all(&downloads).doing(downloads.display())?;
-        let apt = |arguments: &[&str]| run(private_apt(root, &sources).args(arguments).current_dir(&downloads));
-        if let Err(trouble) = apt(&["update", "-qq"]).and_then(|()| apt(&["download", "-qq", &package])) {
+        if let Err(trouble) = apt.get(&["update"], &downloads).and_then(|()| apt.get(&["download", &package], &downloads)) {
             eprintln!("  {suite}: {package} cannot be had: {trouble}");
             continue;
         }
@@ -59,40 +51,4 @@ pub(crate) fn fetch(root: &Path) -> Done<()> {
         }
     }
     Ok(())
-}
-
-fn private_apt(root: &Path, sources: &Path) -> Command {
-    let mut apt = Command::new("apt-get");
-    for (key, value) in [
-        ("Dir::Etc::sourcelist", sources.display().to_string()),
-        ("Dir::Etc::sourceparts", "-".to_owned()),
-        ("Dir::State::lists", root.join("lists").display().to_string()),
-        ("Dir::State::status", "/dev/null".to_owned()),
-        ("Dir::Cache", root.join("cache").display().to_string()),
-        ("APT::Sandbox::User", "root".to_owned()),
-        ("APT::Get::List-Cleanup", "false".to_owned()),
-    ] {
-        apt.arg("-o").arg(format!("{key}={value}"));
-    }
-    apt
-}
-
-/// Where the machine gets its own release from.
-fn mirror() -> Done<String> {
-    let release = std::fs::read_to_string("/etc/os-release").doing("/etc/os-release")?;
-    let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap_or("").trim_matches('"').to_owned();
-    let output =
-        Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI) $(CODENAME)"]).output().doing("apt-get indextargets")?;
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .find_map(|line| line.split_once(' ').filter(|(_, name)| *name == codename).map(|(mirror, _)| mirror.to_owned()))
-        .ok_or_else(|| Trouble::new("apt has no source for this machine's own Debian release"))
-}
-
-fn run(command: &mut Command) -> Done<()> {
-    let output = command.output().doing(format_args!("{command:?}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(Trouble::new(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
-    }
 }

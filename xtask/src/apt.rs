@@ -1,0 +1,67 @@
+//! A private apt: packages of other Debian releases, downloaded and never installed.
+//!
+//! Holds: its own sources, lists and cache in a folder. Never: changes the machine's apt, or knows a mirror: that is taken from the
+//! machine's own settings. Sources: apt-get(8), apt.conf(5), sources.list(5).
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::trouble::{Doing, Done, Trouble};
+
+/// apt-get with one source.
+pub(crate) struct Apt {
+    root: PathBuf,
+    sources: PathBuf,
+}
+
+impl Apt {
+    /// With its state below `root`, for the suite of the machine's mirror; `kind` is `deb` or `deb-src`.
+    pub(crate) fn new(root: &Path, suite: &str, kind: &str) -> Done<Apt> {
+        for part in ["lists/partial", "cache/archives/partial"] {
+            std::fs::create_dir_all(root.join(part)).doing(root.display())?;
+        }
+        let root = root.canonicalize().doing(root.display())?;
+        let sources = root.join(format!("{suite}.list"));
+        let keys = "/usr/share/keyrings/debian-archive-keyring.gpg";
+        std::fs::write(&sources, format!("{kind} [signed-by={keys}] {} {suite} main\n", mirror()?)).doing(sources.display())?;
+        Ok(Apt { root, sources })
+    }
+
+    /// Runs `apt-get -qq` with these arguments in a folder.
+    pub(crate) fn get(&self, arguments: &[&str], folder: &Path) -> Done<()> {
+        let mut apt = Command::new("apt-get");
+        for (key, value) in [
+            ("Dir::Etc::sourcelist", self.sources.display().to_string()),
+            ("Dir::Etc::sourceparts", "-".to_owned()),
+            ("Dir::State::lists", self.root.join("lists").display().to_string()),
+            ("Dir::State::status", "/dev/null".to_owned()),
+            ("Dir::Cache", self.root.join("cache").display().to_string()),
+            ("APT::Sandbox::User", "root".to_owned()),
+            ("APT::Get::List-Cleanup", "false".to_owned()),
+        ] {
+            apt.arg("-o").arg(format!("{key}={value}"));
+        }
+        run(apt.arg("-qq").args(arguments).current_dir(folder))
+    }
+}
+
+/// Where the machine gets its own release from.
+fn mirror() -> Done<String> {
+    let release = std::fs::read_to_string("/etc/os-release").doing("/etc/os-release")?;
+    let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap_or("").trim_matches('"').to_owned();
+    let output =
+        Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI) $(CODENAME)"]).output().doing("apt-get indextargets")?;
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .find_map(|line| line.split_once(' ').filter(|(_, name)| *name == codename).map(|(mirror, _)| mirror.to_owned()))
+        .ok_or_else(|| Trouble::new("apt has no source for this machine's own Debian release"))
+}
+
+/// Runs a command to its end; what it wrote to stderr is the trouble where it failed.
+pub(crate) fn run(command: &mut Command) -> Done<()> {
+    let output = command.output().doing(format_args!("{command:?}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(Trouble::new(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    }
+}
