@@ -320,6 +320,25 @@ fn a_heap_is_no_larger_than_what_was_copied_of_it() {
     });
 }
 
+/// `sys.hexversion` takes one digit of an int, and the proof read two: the second is what the allocator left there. Most blocks
+/// are clean at the start of a process; those of the debug hooks never are.
+#[test]
+fn every_allocator_is_read() {
+    if !may_trace() {
+        return;
+    }
+    testbed::for_each_interpreter(|py| {
+        for allocator in ["malloc", "debug", "malloc_debug"] {
+            let script =
+                format!("{MAY_BE_TRACED}import sys; keep = [[] for _ in range(5000)]; print('READY', flush=True); sys.stdin.read()");
+            let target = Started::ready(Command::new(&py.path).args(["-s", "-c", &script]).env("PYTHONMALLOC", allocator));
+            let answer = json(run(&["types", "--json", &target.pid()]).answered());
+            let lists = answer["types"].as_array().unwrap().iter().find(|t| t["type"] == "list").unwrap();
+            assert!((5000..6000).contains(&lists["count"].as_u64().unwrap()), "{allocator}: {lists}");
+        }
+    });
+}
+
 /// Everything that can hold one object, each place with its label; the marker's address is printed.
 const HOLDERS: &str = r#"
 import collections, functools, sys, threading, types

@@ -7,6 +7,7 @@
 mod fields;
 pub mod proof;
 pub mod rules;
+mod shapes;
 mod table;
 
 use memory::Addr;

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use memory::{Addr, Fault, Image, Memory, Module};
 
+use super::shapes::{inside, Shapes};
 use super::{Fields, Layout, LayoutError, Proof, Release, Table};
 use crate::heap::{Heap, TypeCache};
 use crate::roots;
@@ -20,6 +21,9 @@ use crate::visit::{Label, Torn, Visitor};
 const SAMPLE: usize = 10_000;
 /// Objects of these that it decodes, evenly spread.
 const DECODED: usize = 4_000;
+
+/// `FRAME_OWNED_BY_CSTACK` (Include/internal/pycore_frame.h, 3.12+): such a frame runs no code.
+const OWNED_BY_C: u8 = 3;
 
 /// What the target says of itself before anything is proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,6 +200,12 @@ impl From<Fault> for Failure {
     }
 }
 
+impl From<String> for Failure {
+    fn from(why: String) -> Failure {
+        Failure::Check(why)
+    }
+}
+
 fn fail<T>(why: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::Check(why.into()))
 }
@@ -258,6 +268,7 @@ fn start(memory: &dyn Memory, identity: &Identity, layout: &Layout) -> Result<St
 
 fn check(image: &Image<'_>, identity: &Identity, python: &Module, table: &Table) -> Result<Proved, Failure> {
     let layout = Layout::new(identity.release.unwrap_or(table.release), table.clone()).map_err(|e| Failure::Check(e.to_string()))?;
+    inside(table)?;
     told_by_target(image, identity, table)?;
     let s = start(image, identity, &layout)?;
     let release = names(image, &layout, &s)?;
@@ -313,10 +324,10 @@ fn names(image: &Image<'_>, layout: &Layout, s: &Start) -> Result<Release, Failu
         return fail("sys.modules['sys'] does not hold sys.__dict__");
     }
     let Some(hex) = heap.dict_get(s.sysdict, "hexversion")? else { return fail("sys has no hexversion") };
-    // Two digits of 30 bits after the size word, in every series.
-    let digits = (u64::from(image.u32(hex + 24)?), u64::from(image.u32(hex + 28)?));
-    let Some(release) = Release::from_hex(digits.0 | digits.1 << 30) else {
-        return fail(format!("sys.hexversion is {digits:x?}"));
+    // One digit of 30 bits after the size word: what stands behind it belongs to nobody.
+    let (count, digit) = (heap.int_digits(&heap.obj(hex)?)?, image.u32(hex + 24)?);
+    let Some(release) = Release::from_hex(u64::from(digit)).filter(|_| count == (1, false)) else {
+        return fail(format!("sys.hexversion is {digit:x}, of {count:?} digits"));
     };
     // sizes that the interpreter's own types say they have
     for (name, structure) in [
@@ -372,6 +383,11 @@ fn collector(image: &Image<'_>, identity: &Identity, layout: &mut Layout, s: &St
                 let list = image.addr(garbage + Fields::OB_TYPE)?;
                 if image.c_str(image.addr(list + layout.at.ty.tp_name)?, 64)? != "list" {
                     return fail("gc.garbage is not a list");
+                }
+                // To 3.9 the module gc makes it, when it is imported.
+                let callbacks = image.addr(state + layout.at.gc.callbacks)?;
+                if !callbacks.is_null() && image.addr(callbacks + Fields::OB_TYPE)? != list {
+                    return fail("gc.callbacks is not a list");
                 }
                 return Ok(sample);
             }
@@ -438,9 +454,15 @@ impl Visitor for Judge {
 fn decode_sample(image: &Image<'_>, layout: &Layout, s: &Start, python: &Module, sample: &[Addr]) -> Result<(), Failure> {
     let mut heap = Heap::new(image, layout, s.type_type, s.interpreter);
     heap.learn(python, sample.iter().copied());
+    let shapes = Shapes::new(&heap, s.dict_type)?;
+    shapes.sizes()?;
+    shapes.namespaces()?;
+    shapes.arenas(sample)?;
     let mut types = TypeCache::new(&heap);
     let mut judged: BTreeMap<String, (u32, u32)> = BTreeMap::new();
     let mut unknown = 0;
+    let mut shaped: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+    let mut misfit = String::new();
     for &addr in sample.iter().step_by(sample.len().div_ceil(DECODED).max(1)) {
         let o = heap.obj(addr)?;
         let Some(t) = types.get(o.ty()?).cloned() else {
@@ -457,6 +479,11 @@ fn decode_sample(image: &Image<'_>, layout: &Layout, s: &Start, python: &Module,
             });
         let (good, bad) = judged.entry(t.name.clone()).or_default();
         *if wrong { bad } else { good } += 1;
+        let (fit, unfit) = shaped.entry(t.index).or_default();
+        match shapes.object(&o, &t) {
+            Ok(()) => *fit += 1,
+            Err(why) => (*unfit, misfit) = (*unfit + 1, why),
+        }
     }
     if unknown * 100 > sample.len().min(DECODED) {
         return fail(format!("{unknown} of {} tracked objects have no type", sample.len().min(DECODED)));
@@ -468,7 +495,9 @@ fn decode_sample(image: &Image<'_>, layout: &Layout, s: &Start, python: &Module,
     if !judged.contains_key("dict") || !judged.contains_key("function") {
         return fail("no dict or no function among the sampled objects");
     }
-    let _ = s.dict_type;
+    if shaped.values().any(|(fit, unfit)| unfit > fit) {
+        return fail(misfit);
+    }
     Ok(())
 }
 
@@ -479,12 +508,18 @@ fn threads(image: &Image<'_>, layout: &Layout, s: &Start) -> Result<(), Failure>
     if threads.is_empty() {
         return fail("the main interpreter has no thread");
     }
+    let shapes = Shapes::new(&heap, s.dict_type)?;
+    shapes.threads(&threads)?;
+    let (mut fit, mut misfits) = (0, Vec::new());
     for thread in threads {
         if image.addr(thread.at + layout.at.thread.interp)? != s.interpreter {
             return fail("a thread does not belong to its interpreter");
         }
         for frame in roots::frames(&heap, thread)?.into_iter().take(SAMPLE) {
             if !roots::is_python_frame(&heap, frame) {
+                if layout.iframe.is_some_and(|i| image.u8(frame + i.owner) != Ok(OWNED_BY_C)) {
+                    return fail("a frame belongs to nobody");
+                }
                 continue;
             }
             let code = roots::frame_code(&heap, frame)?;
@@ -495,9 +530,17 @@ fn threads(image: &Image<'_>, layout: &Layout, s: &Start) -> Result<(), Failure>
             if !heap.is_str(image.addr(code + layout.at.code.co_name)?) {
                 return fail("a code object has no name");
             }
+            match shapes.frame(frame, code) {
+                Ok(()) => fit += 1,
+                Err(why) => misfits.push(why),
+            }
         }
     }
-    Ok(())
+    // The innermost frame of each thread may be half made.
+    match misfits.pop() {
+        Some(why) if misfits.len() >= fit => fail(why),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -116,6 +116,21 @@ impl Table {
         self.size(name).ok_or_else(|| LayoutError::MissingField { table: self.name.clone(), name, field: "(size)" })
     }
 
+    /// The structs that this release has, sorted.
+    pub fn names(&self) -> Vec<&str> {
+        let mut all: Vec<&str> = self.structs.keys().map(String::as_str).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// The fields of a struct with their offsets, in their order.
+    pub fn fields(&self, name: &str) -> Vec<(&str, u64)> {
+        let mut all: Vec<(&str, u64)> =
+            self.structs.get(name).into_iter().flat_map(|s| &s.fields).map(|(field, at)| (field.as_str(), at.0)).collect();
+        all.sort_by_key(|&(field, at)| (at, field));
+        all
+    }
+
     /// A table whose every offset from `from` on is `by` larger: for tests that must see a wrong table refused.
     pub fn shifted(&self, structure: &str, from: u64, by: u64) -> Table {
         let mut t = self.clone();
@@ -123,6 +138,15 @@ impl Table {
             for f in s.fields.values_mut().filter(|f| f.0 >= from) {
                 f.0 += by;
             }
+        }
+        t
+    }
+
+    /// The same, with the struct larger by as much: what one more word in it makes of a table.
+    pub fn grown(&self, structure: &str, from: u64, by: u64) -> Table {
+        let mut t = self.shifted(structure, from, by);
+        if let Some(s) = t.structs.get_mut(structure) {
+            s.size += by;
         }
         t
     }

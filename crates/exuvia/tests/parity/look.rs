@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use capture::{Keep, Reached, Source, World};
+use cpython::layout::proof::{identify, prove, Proved};
 use cpython::layout::Table;
 use cpython::types::Known;
 use cpython::visit::Torn;
@@ -40,13 +41,7 @@ pub(crate) struct Told {
 pub(crate) fn look(target: &Target, truth: &Truth, tables: &[Table]) -> Result<Looked, LayoutError> {
     let process = target::open(target.pid() as i32).unwrap();
     let python = process.python().unwrap();
-    let options = FreezeOptions {
-        guardian: env!("CARGO_BIN_EXE_exuvia").into(),
-        // A loaded machine is no reason to fail: the pause is not what is tested here.
-        max_pause: std::time::Duration::from_secs(60),
-        ..FreezeOptions::default()
-    };
-    let frozen = target::freeze(&process, &options).unwrap();
+    let frozen = target::freeze(&process, &options()).unwrap();
     let image = frozen.image();
     let source = Source { image: &image, python: &python, mappings: frozen.mappings(), tables };
     let proved = capture::prove(source)?;
@@ -81,6 +76,25 @@ pub(crate) fn look(target: &Target, truth: &Truth, tables: &[Table]) -> Result<L
         });
     }
     Ok(Looked { found, snapshot })
+}
+
+/// Freezes the target once and tries each of these lists of tables on it: what the proof says to each.
+pub(crate) fn prove_each(target: &Target, lists: &[Vec<Table>]) -> Vec<Result<Proved, LayoutError>> {
+    let process = target::open(target.pid() as i32).unwrap();
+    let python = process.python().unwrap();
+    let identity = identify(&process, &python).unwrap();
+    let frozen = target::freeze(&process, &options()).unwrap();
+    let image = frozen.image();
+    lists.iter().map(|tables| prove(&image, &identity, &python, tables)).collect()
+}
+
+fn options() -> FreezeOptions {
+    FreezeOptions {
+        guardian: env!("CARGO_BIN_EXE_exuvia").into(),
+        // A loaded machine is no reason to fail: the pause is not what is tested here.
+        max_pause: std::time::Duration::from_secs(60),
+        ..FreezeOptions::default()
+    }
 }
 
 fn decode_all(reached: &Reached<'_, '_>) -> HashMap<Addr, Told> {
