@@ -7,8 +7,6 @@ const ALL: std::ops::RangeInclusive<u8> = 8..=13;
 
 /// Classes beyond the standard library that override `__sizeof__`.
 const SIZEOF_OWNERS: &[&str] = &[
-    "numpy.generic",
-    "numpy.ndarray",
     "pandas._libs.index.IndexEngine",
     "pandas.core.base.PandasObject",
     "zoo.instances.Sizer",
@@ -36,21 +34,6 @@ pub(crate) fn differences() -> Vec<Explanation> {
         },
         Explanation {
             kind: Kind::Referents,
-            type_name: "*",
-            minors: 13..=13,
-            when: |d| d.beyond == ["dict"],
-            reason: "3.13.0: an instance whose __dict__ still shares its inline values tells of these and not of the dict \
-                     (Objects/typeobject.c, subtype_traverse; later releases tell of the dict)",
-        },
-        Explanation {
-            kind: Kind::Referents,
-            type_name: "dict",
-            minors: 13..=13,
-            when: |d| d.lacks.is_empty() && d.detail.contains(" of 0; "),
-            reason: "3.13.0: the other side of the same: such a dict tells of nothing (Objects/dictobject.c, dict_traverse)",
-        },
-        Explanation {
-            kind: Kind::Referents,
             type_name: "cython_function_or_method",
             minors: ALL,
             when: |d| d.lacks.is_empty() && d.beyond.len() == 1 && ["_common_types_metatype", "type"].contains(&&*d.beyond[0]),
@@ -64,13 +47,6 @@ pub(crate) fn differences() -> Vec<Explanation> {
             when: |d| d.lacks.is_empty() && d.beyond.len() == 1 && ["_common_types_metatype", "type"].contains(&&*d.beyond[0]),
             reason: "Cython's shared function type visits its class or not, as the module that made it first was compiled \
                      (CYTHON_USE_TYPE_SPECS, CallTypeTraverse in Cython/Utility/ExtensionTypes.c)",
-        },
-        Explanation {
-            kind: Kind::Referents,
-            type_name: "PyCapsule",
-            minors: 13..=13,
-            when: |d| d.beyond.is_empty(),
-            reason: "3.13+: the C code that made a capsule may give it a traverse function of its own (_PyCapsule_SetTraverse)",
         },
         Explanation {
             kind: Kind::Size,
@@ -114,13 +90,11 @@ const CLASSES: &[Class] = &[
     class("__dict__", "*", 100, QUIRK),
     class("buf", "*", 100, NOT_TOLD),
     class("cr_origin", "coroutine", 100, NOT_TOLD),
-    class("origin_or_finalizer", "coroutine", 100, NOT_TOLD),
     class("*", "_io.StringIO", 100, NOT_TOLD),
     class("*", "_pickle.Pickler", 100, NOT_TOLD),
     class("*", "_pickle.Unpickler", 100, NOT_TOLD),
     class("*", "_thread._local", 100, NOT_TOLD),
     class("*", "asyncio.events._RunningLoop", 100, NOT_TOLD),
-    class("*", "itertools._tee_dataobject", 100, NOT_TOLD),
     class("*", "sqlite3.Connection", 100, NOT_TOLD),
     class("*", "sqlite3.Cursor", 100, NOT_TOLD),
     class("*", "zoneinfo.ZoneInfo", 1000, NOT_TOLD),
