@@ -17,7 +17,9 @@ mod tests {
     use nix::unistd::Pid;
     use testbed::{for_each_interpreter, interpreters, Interpreter, Scratch, Target};
 
-    use crate::support::{catch, command, is_free, may_trace, options, script, signal, state, status, tracer, wait_for};
+    use crate::support::{
+        catch, command, ignores_interrupts, is_free, may_trace, options, script, signal, state, status, tracer, wait_for,
+    };
 
     /// The program of `busy.py` and what it says of itself.
     struct Busy {
@@ -197,7 +199,8 @@ mod tests {
         if !may_trace() {
             return;
         }
-        for (how, times) in [(Signal::SIGKILL, 6), (Signal::SIGINT, 3)] {
+        let interrupt = if ignores_interrupts() { Signal::SIGTERM } else { Signal::SIGINT };
+        for (how, times) in [(Signal::SIGKILL, 6), (interrupt, 3)] {
             let mut busy = Busy::start(newest());
             for _ in 0..times {
                 let mut command = busy.pester();

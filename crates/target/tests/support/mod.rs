@@ -87,3 +87,9 @@ pub(crate) fn may_trace() -> bool {
 pub(crate) fn signal(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap();
 }
+
+/// Whether Ctrl-C means nothing here: a shell without job control starts what ends in `&` so, and all that it starts inherits it.
+pub(crate) fn ignores_interrupts() -> bool {
+    let mask = status(std::process::id() as i32, "SigIgn").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+    mask.unwrap_or(0) & 1 << (Signal::SIGINT as u32 - 1) != 0
+}
