@@ -69,55 +69,70 @@ pub fn from_statics(image: &Image<'_>, python: &Module, geometry: Geometry) -> R
     by_structure(image, &python.writable, geometry).ok_or(PymallocError::NotFound)
 }
 
-/// Finds `usedpools` (32 pairs of pointers, each to itself or to a pool), takes a pool from it, and finds the word that
-/// points at the array whose element number `arenaindex` holds that pool.
+/// Finds `usedpools` (32 pairs of pointers, each to itself or to a pool), takes the pools from it, and finds the word that
+/// points at the array whose element number `arenaindex` holds each of them. The array moves as it grows, and what the old one
+/// held stays readable under whatever came there: of several arrays the one with the most arenas is the living one.
 fn by_structure(image: &Image<'_>, ranges: &[Range<Addr>], geometry: Geometry) -> Option<State> {
     let words = |r: &Range<Addr>| {
         let bytes = image.slice(r.start, (r.end.0.saturating_sub(r.start.0) & !7) as usize).unwrap_or(&[]);
         bytes.chunks_exact(8).map(|w| u64::from_le_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]])).collect::<Vec<u64>>()
     };
     let all: Vec<(Addr, Vec<u64>)> = ranges.iter().map(|r| (r.start, words(r))).collect();
-    let pool = all.iter().find_map(|(start, words)| {
-        words.windows(2 * CLASSES as usize).enumerate().find_map(|(i, window)| {
-            let here = start.0 + i as u64 * 8;
-            let mut pool = None;
-            for (k, pair) in window.chunks_exact(2).enumerate() {
-                let empty = here.wrapping_add(16 * k as u64).wrapping_sub(16);
-                if pair[0] == empty && pair[1] == empty {
-                    continue;
-                }
-                let is_pool = |p: u64| p > 1 << 20 && p % geometry.pool_bytes == 0;
-                if !is_pool(pair[0]) || !is_pool(pair[1]) {
-                    return None;
-                }
-                let size_class = image.u32(Addr(pair[0]) + 36).ok()?;
-                if u64::from(size_class) != k as u64 {
-                    return None;
-                }
-                pool = pool.or(Some(Addr(pair[0])));
-            }
-            pool
-        })
+    let pools = all.iter().find_map(|(start, words)| {
+        let mut windows = words.windows(2 * CLASSES as usize).enumerate();
+        windows.find_map(|(i, window)| used_pools(image, *start + i as u64 * 8, window, geometry))
     })?;
-    let index = u64::from(image.u32(pool + 32).ok()?);
-    all.iter().flat_map(|(_, words)| words).copied().find_map(|word| {
-        let arenas = Addr(word);
-        if arenas.is_null() || word % 16 != 0 {
+    let arrays = all.iter().flat_map(|(_, words)| words).filter_map(|&word| array_at(image, Addr(word), &pools, geometry));
+    arrays.max_by_key(|state| in_use(image, *state, geometry))
+}
+
+/// The first pool of each size class that has one in use, where `window` is `usedpools`.
+fn used_pools(image: &Image<'_>, here: Addr, window: &[u64], geometry: Geometry) -> Option<Vec<Addr>> {
+    let mut pools = Vec::new();
+    for (class, pair) in window.chunks_exact(2).enumerate() {
+        // The list of an empty class leads to itself, as if the pair stood in a pool's header (PTA in obmalloc.c).
+        let empty = (here.0 + 16 * class as u64).wrapping_sub(16);
+        if *pair == [empty, empty] {
+            continue;
+        }
+        let is_pool = |p: &u64| *p > 1 << 20 && *p % geometry.pool_bytes == 0;
+        if !pair.iter().all(is_pool) || u64::from(image.u32(Addr(pair[0]) + 36).ok()?) != class as u64 {
             return None;
         }
-        let entry = arenas + index.checked_mul(ARENA_OBJECT)?;
-        let address = image.addr(entry).ok()?;
-        let (free, total) = (image.u32(entry + 16).ok()?, image.u32(entry + 20).ok()?);
-        let most = (geometry.arena_bytes / geometry.pool_bytes) as u32;
-        let holds = address <= pool && pool.0 < address.0.checked_add(geometry.arena_bytes)?;
-        if !holds || total == 0 || total > most || free > total {
+        pools.push(Addr(pair[0]));
+    }
+    (!pools.is_empty()).then_some(pools)
+}
+
+/// The array of arenas at `arenas`, if it holds every one of `pools`.
+fn array_at(image: &Image<'_>, arenas: Addr, pools: &[Addr], geometry: Geometry) -> Option<State> {
+    if arenas.is_null() || arenas.0 % 16 != 0 {
+        return None;
+    }
+    for pool in pools {
+        let index = u64::from(image.u32(*pool + 32).ok()?);
+        let start = entry(image, arenas, index, geometry)?;
+        if !(start <= *pool && pool.0 - start.0 < geometry.arena_bytes) {
             return None;
         }
-        // The array is a malloc chunk, doubled as it grows from 16 (INITIAL_ARENA_OBJECTS).
-        let bytes = (image.u64(arenas - 8).ok()? & !7).checked_sub(8)?;
-        let room = bytes / ARENA_OBJECT;
-        Some(State { arenas, count: if room == 0 { 0 } else { 1 << room.ilog2() } })
-    })
+    }
+    // The array is a malloc chunk, doubled as it grows from 16 (INITIAL_ARENA_OBJECTS).
+    let bytes = (image.u64(arenas - 8).ok()? & !7).checked_sub(8)?;
+    let room = bytes / ARENA_OBJECT;
+    Some(State { arenas, count: if room == 0 { 0 } else { 1 << room.ilog2() } })
+}
+
+/// The start of arena `index`, if one is there and its numbers can be right.
+fn entry(image: &Image<'_>, arenas: Addr, index: u64, geometry: Geometry) -> Option<Addr> {
+    let at = Addr(arenas.0.checked_add(index.checked_mul(ARENA_OBJECT)?)?);
+    let (start, free, total) = (image.addr(at).ok()?, image.u32(at + 16).ok()?, image.u32(at + 20).ok()?);
+    let most = (geometry.arena_bytes / geometry.pool_bytes) as u32;
+    (!start.is_null() && total > 0 && total <= most && free <= total).then_some(start)
+}
+
+/// How many arenas of an array can be right.
+fn in_use(image: &Image<'_>, state: State, geometry: Geometry) -> usize {
+    (0..state.count.min(ARENAS_BOUND)).filter(|&index| entry(image, state.arenas, index, geometry).is_some()).count()
 }
 
 /// One arena in use.
@@ -334,5 +349,38 @@ mod tests {
             let image = Image::new(vec![Segment { start: Addr(BASE), bytes: &bytes }]);
             assert!(read_pool(&image, Addr(BASE), 5, GEOMETRY).is_err());
         }
+    }
+
+    /// The binary's own data, where `usedpools` and the pointers to the arrays of arenas are.
+    const DATA: u64 = 0x5000_0000;
+    /// The array as it was, freed since, and as it is.
+    const OLD: u64 = 0x6000_0010;
+    const NEW: u64 = 0x6000_4010;
+
+    #[test]
+    fn without_symbols_the_living_array_is_found_beside_what_it_left_behind() {
+        // One pool in use, of class 3, in arena 1 at BASE; arena 20 came when the array had grown.
+        // Its words: address, pool_address, nfreepools and ntotalpools, freepools, and two links.
+        let arena = |start: u64| [start, start + 0x1000, 1 | 63 << 32, 0, 0, 0];
+        let array = |count: usize, arenas: &[(usize, u64)]| {
+            let bytes = count as u64 * ARENA_OBJECT + 16;
+            let mut words = vec![0, bytes | 1];
+            words.resize(2 + count * 6, 0);
+            for (index, start) in arenas {
+                words[2 + index * 6..8 + index * 6].copy_from_slice(&arena(*start));
+            }
+            words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>()
+        };
+        let old = array(16, &[(1, BASE)]);
+        let new = array(32, &[(1, BASE), (20, BASE + (1 << 20))]);
+        let used: Vec<u64> =
+            (0..CLASSES).flat_map(|class| [if class == 3 { BASE } else { DATA + 16 * class - 16 }; 2]).chain([OLD, NEW, 7]).collect();
+        let data: Vec<u8> = used.iter().flat_map(|w| w.to_le_bytes()).collect();
+        let pool = pool(1);
+        let segments = [(DATA, &data), (OLD - 16, &old), (NEW - 16, &new), (BASE, &pool)];
+        let image = Image::new(segments.map(|(start, bytes)| Segment { start: Addr(start), bytes }).to_vec());
+        let range = Addr(DATA)..Addr(DATA + data.len() as u64);
+        let found = by_structure(&image, std::slice::from_ref(&range), GEOMETRY).expect("the array");
+        assert_eq!(found, State { arenas: Addr(NEW), count: 32 });
     }
 }
