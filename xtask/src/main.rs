@@ -10,6 +10,7 @@ mod docs;
 mod interpreters;
 mod layouts;
 mod pythons;
+mod soak;
 mod tidy;
 mod trouble;
 
@@ -40,9 +41,10 @@ fn run(words: &[String]) -> Done<()> {
         "layouts" => layouts::run(root, rest),
         "docs" => docs::run(root, rest),
         "bench" => bench::run(root, rest),
+        "soak" => soak::run(root, rest),
         "interpreters" => interpreters::run_task(root, rest),
         _ => Err(Trouble::new(
-            ["which task?\n", check::HELP, tidy::HELP, layouts::HELP, bench::HELP, docs::HELP, interpreters::HELP].join("\n"),
+            ["which task?\n", check::HELP, tidy::HELP, layouts::HELP, bench::HELP, soak::HELP, docs::HELP, interpreters::HELP].join("\n"),
         )),
     }
 }

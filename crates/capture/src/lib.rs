@@ -16,6 +16,7 @@ mod tally;
 mod worker;
 mod world;
 
+pub use cpython::layout::proof::Moment;
 use cpython::LayoutError;
 use memory::{Addr, Image, Mapping, Module};
 use snapshot::Snapshot;
@@ -34,6 +35,8 @@ pub struct Source<'m> {
     pub mappings: &'m [Mapping],
     /// The layout tables to choose from.
     pub tables: &'m [cpython::layout::Table],
+    /// Whether the bytes are of one moment.
+    pub moment: Moment,
 }
 
 /// How much of what was found the snapshot keeps.

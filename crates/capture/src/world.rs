@@ -32,7 +32,7 @@ pub struct World<'m> {
 /// As [`identify`] and `cpython`'s proof.
 pub fn prove(source: Source<'_>) -> Result<Proved, LayoutError> {
     let identity = identify(source.image, source.python)?;
-    proof::prove(source.image, &identity, source.python, source.tables)
+    proof::prove(source.image, &identity, source.python, source.tables, source.moment)
 }
 
 impl<'m> World<'m> {

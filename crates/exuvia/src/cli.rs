@@ -46,13 +46,15 @@ A TARGET is a process id (4711 or -p 4711), or a program to start and look at
 before it ends (-- python3 app.py). exuvia alone lists the Python processes that
 it may read. exuvia COMMAND --help explains a command and has an example.
 
-What it does to the target: it stops it, copies its memory, lets it go on, and
-reads the copy afterwards. Nothing is written to it and no code runs in it. The
-tracing is done by a small process of its own (the guardian), which lets the
-target go on whatever becomes of exuvia. What remains is a SIGKILL of the guardian
-itself: within the stop the kernel then resumes the target, and a program that
-exuvia started (-- PROGRAM) keeps the debug register that waits for its end, which
-kills it there by SIGTRAP.
+What it does to the target (docs/safety.md says it on one page): it stops it for
+some milliseconds, has it fork a copy that never runs, lets it go on, and reads the
+copy; where a fork is not safe it copies the memory in the stop. Nothing is written
+to its memory and no code of exuvia's runs in it. The tracing is done by a small
+process of its own, the guardian, which puts everything right whatever becomes of
+exuvia. What remains dangerous is a SIGKILL of the guardian itself (by hand, or of
+its whole control group): within the milliseconds of the fork the target may die of
+it, within another stop it goes on; a program that exuvia started (-- PROGRAM) keeps
+the debug register that waits for its end, and dies there by SIGTRAP.
 
 Exit codes: 0 done, 2 wrong usage, 3 the target cannot be read, 4 our own failure.
 ";
@@ -197,15 +199,39 @@ pub(crate) struct Look {
     /// Show values: contents of strings, numbers, keys of plain dicts; without it their type and length
     #[arg(long)]
     pub(crate) values: bool,
-    /// How the memory is read: freeze stops, copies and lets go on; auto chooses
-    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = mode)]
-    pub(crate) mode: snapshot::Mode,
+    /// How the memory is had
+    #[arg(long, value_enum, default_value_t = Mode::Auto)]
+    pub(crate) mode: Mode,
     /// Stop nothing if the pause is expected to be longer
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub(crate) max_pause: Duration,
     /// Look at a started program after this time instead of at its end
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) after: Option<Duration>,
+}
+
+/// How the memory of a process is had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Fork where that is safe, else freeze
+    Auto,
+    /// Stop it, have it fork a copy that never runs, let it go on, read the copy
+    Fork,
+    /// Stop it, copy all of its memory, let it go on
+    Freeze,
+    /// Read it while it runs: nothing is stopped, what changes meanwhile is counted as torn
+    Live,
+}
+
+impl From<Mode> for target::Mode {
+    fn from(m: Mode) -> target::Mode {
+        match m {
+            Mode::Auto => target::Mode::Auto,
+            Mode::Fork => target::Mode::Fork,
+            Mode::Freeze => target::Mode::Freeze,
+            Mode::Live => target::Mode::Live,
+        }
+    }
 }
 
 /// What a list is sorted by.
@@ -336,14 +362,6 @@ fn pid(s: &str) -> Result<i32, String> {
     match s.parse::<i32>() {
         Ok(pid) if pid > 0 => Ok(pid),
         _ => Err("a process id is a whole number above 0".into()),
-    }
-}
-
-fn mode(s: &str) -> Result<snapshot::Mode, String> {
-    match s {
-        "freeze" | "auto" => Ok(snapshot::Mode::Freeze),
-        "fork" | "live" => Err("this release has freeze only".into()),
-        _ => Err("a mode is auto or freeze".into()),
     }
 }
 

@@ -5,16 +5,16 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use capture::{capture, Detail, Source};
+use capture::{capture, CaptureError, Detail, Source};
 use cpython::layout::proof::{collecting_words, identify, Identity};
 use cpython::layout::Table;
 use cpython::LayoutError;
 use memory::{Addr, Module};
 use snapshot::{Moment, Snapshot};
-use target::{Ending, FreezeOptions, Frozen, LaunchOptions, Launched, Process};
+use target::{Ending, LaunchOptions, Launched, Process, TakeOptions, Taken, Way};
 
+use crate::again::{self, Attempt, Facts, Spent};
 use crate::cli::{Chosen, Look};
 use crate::progress::Progress;
 use crate::refusals;
@@ -79,11 +79,15 @@ impl Call<'_> {
         let progress = Progress::start("reading what the process has mapped");
         let process = target::open(pid).map_err(refusals::target)?;
         let pythons = self.pythons(&process)?;
-        progress.step("copying its memory");
-        let frozen = target::freeze(&process, &self.freeze_options(&process, &pythons)).map_err(refusals::target)?;
-        progress.step("finding every object");
-        let mut snapshot = self.capture(pid, &frozen, &pythons)?;
-        facts(&mut snapshot, &process.exe(), pid, &frozen);
+        let options = self.take_options(&process, &pythons);
+        let attempt = again::look(options.mode == target::Mode::Live, options.max_pause, || {
+            progress.step("copying its memory");
+            let taken = target::take(&process, &options).map_err(refusals::target)?;
+            progress.step("finding every object");
+            Ok(Attempt { outcome: self.capture(&taken, &pythons), spent: Spent::of(taken.cost()), facts: Facts::of(&taken) })
+        })?;
+        let mut snapshot = attempt.outcome.map_err(|e| refusals::capture(Some(pid), &e))?;
+        attempt.facts.fill(&mut snapshot, &process.exe(), pid, &attempt.spent);
         Ok(Looked { snapshot, running: None })
     }
 
@@ -92,7 +96,7 @@ impl Call<'_> {
             argv: argv.to_vec(),
             stdout_to_stderr: self.look.json,
             after: self.look.after,
-            guardian: FreezeOptions::default().guardian,
+            guardian: TakeOptions::default().guardian,
         };
         let mut launched = target::launch(&options).map_err(refusals::target)?;
         match self.started(&mut launched) {
@@ -135,12 +139,12 @@ impl Call<'_> {
         let process = launched.process().map_err(refusals::target)?;
         let exe = process.exe();
         let pythons = self.pythons(process)?;
-        let options = self.freeze_options(process, &pythons);
+        let options = self.take_options(process, &pythons);
         progress.step("copying its memory");
-        let frozen = launched.freeze(&options).map_err(refusals::target)?;
+        let taken = launched.take(&options).map_err(refusals::target)?;
         progress.step("finding every object");
-        let mut snapshot = self.capture(pid, &frozen, &pythons)?;
-        facts(&mut snapshot, &exe, pid, &frozen);
+        let mut snapshot = self.capture(&taken, &pythons).map_err(|e| refusals::capture(Some(pid), &e))?;
+        Facts::of(&taken).fill(&mut snapshot, &exe, pid, &Spent::of(taken.cost()));
         Ok((snapshot, moment))
     }
 
@@ -161,45 +165,30 @@ impl Call<'_> {
         }
     }
 
-    fn freeze_options(&self, process: &Process, pythons: &[(Module, Identity)]) -> FreezeOptions {
+    fn take_options(&self, process: &Process, pythons: &[(Module, Identity)]) -> TakeOptions {
         let quiet_words = pythons.iter().flat_map(|(_, identity)| collecting_words(process, identity, self.tables)).collect();
-        FreezeOptions { quiet_words, max_pause: self.look.max_pause, ..FreezeOptions::default() }
+        TakeOptions { mode: self.look.mode.into(), quiet_words, max_pause: self.look.max_pause, ..TakeOptions::default() }
     }
 
     /// The snapshot of the one Python that is in use: a process may have another one mapped that was never started.
-    fn capture(&self, pid: i32, frozen: &Frozen, pythons: &[(Module, Identity)]) -> Result<Snapshot, Trouble> {
-        let image = frozen.image();
+    fn capture(&self, taken: &Taken, pythons: &[(Module, Identity)]) -> Result<Snapshot, CaptureError> {
+        let image = taken.image();
         let detail = match self.question {
             Question::Types => Detail::Types,
             Question::Objects => Detail::Objects,
             Question::Object(address) => Detail::Object { address, values: self.look.values },
         };
+        let moment = if taken.way() == Way::Live { capture::Moment::Running } else { capture::Moment::Still };
         let mut first = None;
         for (python, _) in pythons {
-            match capture(Source { image: &image, python, mappings: frozen.mappings(), tables: self.tables }, detail) {
+            let source = Source { image: &image, python, mappings: taken.mappings(), tables: self.tables, moment };
+            match capture(source, detail) {
                 Ok(snapshot) => return Ok(snapshot),
                 Err(e) => first = first.or(Some(e)),
             }
         }
-        let error = first.unwrap_or(capture::CaptureError::Layout(LayoutError::NotInitialised));
-        Err(refusals::capture(Some(pid), &error))
+        Err(first.unwrap_or(CaptureError::Layout(LayoutError::NotInitialised)))
     }
-}
-
-/// What the process itself says, beside what its heap says.
-fn facts(snapshot: &mut Snapshot, exe: &str, pid: i32, frozen: &Frozen) {
-    let t = &mut snapshot.target;
-    t.pid = Some(pid);
-    t.executable = exe.to_string();
-    t.pause_ms = Some(milliseconds(frozen.stopped()));
-    t.attempts = frozen.attempts();
-    t.threads = u32::try_from(frozen.threads().len()).unwrap_or(u32::MAX);
-    t.resident_bytes = Some(frozen.resident_bytes().0);
-    t.copied_bytes = Some(frozen.bytes_copied().0);
-}
-
-fn milliseconds(d: Duration) -> f64 {
-    d.as_secs_f64() * 1000.0
 }
 
 /// A signal's number is negative.

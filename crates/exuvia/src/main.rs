@@ -8,6 +8,7 @@
 
 use std::process::ExitCode;
 
+mod again;
 mod cli;
 mod commands;
 mod look;

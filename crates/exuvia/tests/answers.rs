@@ -60,7 +60,7 @@ fn types_for_programs_have_the_promised_shape() {
     );
     assert_eq!(answer["target"]["pid"].to_string(), target.pid());
     assert_eq!(answer["target"]["python"], format!("3.{}.{}", python().minor, python().micro));
-    assert_eq!(answer["target"]["mode"], "freeze");
+    assert_eq!(answer["target"]["mode"], "fork");
     let sums = ["objects", "own_bytes", "footprint_bytes", "exact_bytes", "scanned_bytes"].map(|k| (k, Value::is_u64 as Kind));
     has(&answer["coverage"], &sums);
     assert!(answer["coverage"]["gaps"].as_array().unwrap().iter().all(|g| g["what"].is_string() && g["count"].is_u64()), "{answer}");

@@ -33,9 +33,7 @@ fn wrong_arguments_are_refused_in_three_lines() {
     check("types 1 --max-pause ten", "ten", "300ms");
     check("types 1 --max-pause 5h", "5h", "ms, s or m");
     check("types 1 --after 5s", "--after", "runs already");
-    check("types 1 --mode fork", "fork", "freeze only");
-    check("types 1 --mode live", "live", "freeze only");
-    check("types 1 --mode slow", "slow", "auto or freeze");
+    check("types 1 --mode slow", "slow", "auto, fork, freeze, live");
     check("objects 1 --type", "--type", "takes a value");
     check("object", "no address", "one object");
     check("object 1", "no address", "one object");

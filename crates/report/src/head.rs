@@ -6,10 +6,10 @@ use snapshot::{Coverage, Mode, Moment, Snapshot, Target};
 
 use crate::{text, Style};
 
-/// At most five lines, each cut to the terminal's width: coverage, how it is known, gaps, target, layout.
+/// At most six lines, each cut to the terminal's width: coverage, how it is known, gaps, target, way, layout.
 pub(crate) fn write(out: &mut dyn Write, snapshot: &Snapshot, style: &Style) -> io::Result<()> {
     let (c, t) = (&snapshot.coverage, &snapshot.target);
-    lines(out, [Some(coverage(c)), Some(known(c)), Some(gaps(c)), Some(target(t)), layout(t)], style)
+    lines(out, [Some(coverage(c)), Some(known(c)), Some(gaps(c)), Some(target(t)), way(t), layout(t)], style)
 }
 
 /// Three of them, where the screen is for one object: coverage, gaps, target.
@@ -69,6 +69,16 @@ fn target(t: &Target) -> String {
         Moment::AtExit => parts.push("at its exit".into()),
     }
     format!("target:   {}", parts.join(", "))
+}
+
+/// What a fork cost besides the pause, or why there was none.
+fn way(t: &Target) -> Option<String> {
+    if let Some(why) = &t.not_forked {
+        return Some(format!("freeze:   not forked: {}", text::escaped(why)));
+    }
+    let second = t.second_stop_ms.filter(|_| t.mode == Mode::Fork)?;
+    let faults = t.page_faults.map(|n| format!(", up to {} meanwhile", text::counted(n, "page fault"))).unwrap_or_default();
+    Some(format!("fork:     then one thread stopped {}{faults}", text::duration_ms(second)))
 }
 
 fn layout(t: &Target) -> Option<String> {

@@ -40,6 +40,9 @@ struct TargetJson<'s> {
     python: &'s str,
     mode: &'static str,
     pause_ms: Option<f64>,
+    second_stop_ms: Option<f64>,
+    page_faults: Option<u64>,
+    not_forked: Option<&'s str>,
     moment: &'static str,
     attempts: u32,
     threads: u32,
@@ -58,8 +61,10 @@ impl<'s> TargetJson<'s> {
             pid: t.pid,
             python: &t.python,
             mode: t.mode.word(),
-            // Microseconds are what the clock is good for.
-            pause_ms: t.pause_ms.map(|ms| (ms * 1000.0).round() / 1000.0),
+            pause_ms: t.pause_ms.map(microseconds),
+            second_stop_ms: t.second_stop_ms.map(microseconds),
+            page_faults: t.page_faults,
+            not_forked: t.not_forked.as_deref(),
             moment: t.moment.word(),
             attempts: t.attempts,
             threads: t.threads,
@@ -72,6 +77,11 @@ impl<'s> TargetJson<'s> {
             exit_code: t.exit_code,
         }
     }
+}
+
+/// Milliseconds as exact as the clock is good for.
+fn microseconds(ms: f64) -> f64 {
+    (ms * 1000.0).round() / 1000.0
 }
 
 #[derive(Serialize)]

@@ -11,7 +11,7 @@ use crate::table::{Align, Table};
 use crate::{head, json, text, Style};
 
 /// Rows that leave a first screen of 24 lines whole.
-pub const FIRST_SCREEN: usize = 13;
+pub const FIRST_SCREEN: usize = 12;
 
 /// For people.
 pub fn table(out: &mut dyn Write, snapshot: &Snapshot, types: &TypeTable<'_>, style: &Style) -> io::Result<()> {

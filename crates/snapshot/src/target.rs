@@ -15,8 +15,15 @@ pub struct Target {
     pub mode: Mode,
     /// The moment at which it was looked at.
     pub moment: Moment,
-    /// For how long it stood still, all stops together, in milliseconds. `None` where nothing was stopped.
+    /// For how long it stood still, all attempts together, from the first thread stopped to the last one going on, in
+    /// milliseconds. `None` where nothing was stopped.
     pub pause_ms: Option<f64>,
+    /// For how long one thread of it stood later, to take note of the end of its forked copy, in milliseconds.
+    pub second_stop_ms: Option<f64>,
+    /// Page faults that it had while its forked copy lived, its own among them: what the copy caused is at most this.
+    pub page_faults: Option<u64>,
+    /// Why it was not forked, where that would have been chosen.
+    pub not_forked: Option<String>,
     /// How often it was stopped until the moment was right (a running collection makes us try again).
     pub attempts: u32,
     /// Threads that the kernel saw.

@@ -5,7 +5,7 @@
 //! Why it is fast: pages get their memory before the stop (an untouched buffer costs a fault a page: 0.3 GB/s), in huge
 //! pages where the target is dense; in the stop each worker asks the pagemap for a stretch and copies it, both threads at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -40,8 +40,6 @@ const SPEED_DEFAULT: f64 = 3e9;
 pub(crate) struct Copy {
     pid: i32,
     islands: Vec<Island>,
-    /// Copied before the stop.
-    before: Plan,
     placed: Vec<Placed>,
     /// Opened until the copy is complete; `None` for those that cannot be.
     files: HashMap<(u64, String), Option<Arc<File>>>,
@@ -56,6 +54,8 @@ struct Placed {
     island: usize,
     /// The file that its untouched pages are read from, so that reading does not touch them in the target.
     file: Option<Arc<File>>,
+    /// Its bytes are here, and stay as they are.
+    done: bool,
     /// Pages that could not be read, and (where not all pages are wanted and the rest is not zero) those left out.
     holes: Vec<(u64, u64)>,
 }
@@ -87,7 +87,7 @@ impl Copy {
         })?;
         let before = copy.stretches(|p| p.before);
         copy.fill(&before, None)?;
-        copy.before = plan;
+        copy.placed.iter_mut().for_each(|p| p.done = p.piece.before);
         Ok((copy, Bytes(touched.into_inner())))
     }
 
@@ -142,11 +142,32 @@ impl Copy {
         })
     }
 
-    /// Copies, in the stop, all that `plan` wants and that was not copied before. `deadline`: give up then.
+    /// From now on bytes come from this process: the target, or a forked copy of it.
+    pub(crate) fn read_from(&mut self, pid: i32) {
+        self.pid = pid;
+    }
+
+    /// Copies all that `plan` wants and that was not copied before. `deadline`: give up then.
     pub(crate) fn take(&mut self, process: &Process, plan: &Plan, deadline: Option<Instant>) -> Result<(), TargetError> {
+        self.take_some(process, &plan.pieces, plan, deadline)?;
+        self.placed.sort_by_key(|p| p.piece.start);
+        // A target has hundreds of libraries; their descriptors are not needed any more.
+        self.files.clear();
+        self.placed.iter_mut().for_each(|p| p.file = None);
+        Ok(())
+    }
+
+    /// Copies those of `pieces`, which are some of `plan`, that were not copied before.
+    pub(crate) fn take_some(
+        &mut self,
+        process: &Process,
+        pieces: &[Piece],
+        plan: &Plan,
+        deadline: Option<Instant>,
+    ) -> Result<(), TargetError> {
         let stale: Vec<(u64, u64)> = std::mem::take(&mut self.placed)
             .into_iter()
-            .filter(|p| p.piece.before)
+            .filter(|p| p.done)
             .filter_map(|p| {
                 let range = (p.piece.start, p.piece.end);
                 // Still mapped: it stays as it is. Else its bytes lie where another mapping may be now.
@@ -158,17 +179,13 @@ impl Copy {
             })
             .collect();
         let kept = self.placed.len();
-        for piece in &plan.pieces {
-            if !(piece.before && self.before.contains(piece)) {
-                self.place(process, piece, &stale)?;
-            }
+        let done: HashSet<u64> = self.placed.iter().map(|p| p.piece.start).collect();
+        for piece in pieces.iter().filter(|piece| !done.contains(&piece.start)) {
+            self.place(process, piece, &stale)?;
         }
         let fresh: Vec<Stretch> = self.stretches_from(kept, |_| true);
         self.fill(&fresh, deadline)?;
-        self.placed.sort_by_key(|p| p.piece.start);
-        // A target has hundreds of libraries; their descriptors are not needed any more.
-        self.files.clear();
-        self.placed.iter_mut().for_each(|p| p.file = None);
+        self.placed.iter_mut().for_each(|p| p.done = true);
         Ok(())
     }
 
@@ -205,7 +222,7 @@ impl Copy {
 
     fn empty(pid: i32) -> Copy {
         let (islands, placed) = (Vec::new(), Vec::new());
-        Copy { pid, islands, before: Plan::default(), placed, files: HashMap::new(), unreadable: 0, copied: 0 }
+        Copy { pid, islands, placed, files: HashMap::new(), unreadable: 0, copied: 0 }
     }
 
     /// One island for each group of mappings.
@@ -245,7 +262,7 @@ impl Copy {
             }
         }
         let file = piece.file.as_ref().filter(|_| piece.want == Want::All).and_then(|m| self.file(process, m));
-        self.placed.push(Placed { piece: piece.clone(), island, file, holes: Vec::new() });
+        self.placed.push(Placed { piece: piece.clone(), island, file, done: false, holes: Vec::new() });
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use memory::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::headroom::Tight;
 use crate::rights::Missing;
 use crate::status::Status;
 
@@ -161,6 +162,14 @@ pub enum TargetError {
         /// What the machine and our control group leave.
         available: Bytes,
     },
+    /// A forked copy was asked for, and is not made.
+    #[error("process {pid} is not forked: {problem}")]
+    CannotFork {
+        /// The target.
+        pid: i32,
+        /// Why.
+        problem: ForkProblem,
+    },
     /// The program could not be started.
     #[error("cannot start {program}: {source}")]
     CannotStart {
@@ -213,14 +222,51 @@ pub enum GuardianProblem {
     Protocol(String),
 }
 
+/// Why no forked copy is made, or why it was of no use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForkProblem {
+    /// It stands anyway.
+    #[error("it is stopped (SIGSTOP), and stands still anyway")]
+    Stopped,
+    /// What it would write while its copy lives might not fit.
+    #[error("{0}")]
+    Tight(Tight),
+    /// Its filter of system calls does not let it, or nobody may read that filter.
+    #[error("{0}")]
+    Seccomp(String),
+    /// No thread can make the call.
+    #[error("no thread of it can make a system call now (asleep in the kernel, or about to handle a signal)")]
+    NoUsableThread,
+    /// The kernel refused.
+    #[error("clone: {0}")]
+    Clone(io::Error),
+    /// The copy was killed, most likely for want of memory.
+    #[error("the copy was killed while it was read")]
+    Lost,
+    /// We may read the target, but not its child.
+    #[error("the copy may not be read by this user (the target named its tracer by prctl, its copy did not)")]
+    Unreadable,
+}
+
 /// The guardian's reason for a refusal, as it travels over the socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Refusal {
     Gone,
     NotPermitted,
-    AlreadyTraced { tracer: i32 },
-    WouldNotStop { tid: i32 },
-    System { call: SystemCall, errno: i32 },
+    AlreadyTraced {
+        tracer: i32,
+    },
+    WouldNotStop {
+        tid: i32,
+    },
+    /// The time to hold it was over.
+    LetGoAlready,
+    CannotFork(NoFork),
+    System {
+        call: SystemCall,
+        errno: i32,
+    },
 }
 
 /// The calls whose failure the guardian reports.
@@ -232,6 +278,17 @@ pub(crate) enum SystemCall {
     ListThreads,
 }
 
+/// Why the guardian did not fork.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum NoFork {
+    /// All sleep in the kernel, run 32-bit code, or have a signal to handle.
+    NoUsableThread,
+    /// The filter of system calls, in words.
+    Seccomp(String),
+    /// The call failed, or could not be made.
+    Clone { errno: i32 },
+}
+
 impl Refusal {
     /// The refusal as the error of `pid`.
     pub(crate) fn into_error(self, pid: i32) -> TargetError {
@@ -240,6 +297,15 @@ impl Refusal {
             Refusal::NotPermitted => TargetError::refused(pid),
             Refusal::AlreadyTraced { tracer } => TargetError::AlreadyTraced { pid, tracer, tracer_name: crate::status::name_of(tracer) },
             Refusal::WouldNotStop { tid } => TargetError::WouldNotStop { pid, tid },
+            Refusal::LetGoAlready => TargetError::PauseOverrun { pid, pause: Duration::ZERO },
+            Refusal::CannotFork(no) => TargetError::CannotFork {
+                pid,
+                problem: match no {
+                    NoFork::NoUsableThread => ForkProblem::NoUsableThread,
+                    NoFork::Seccomp(why) => ForkProblem::Seccomp(why),
+                    NoFork::Clone { errno } => ForkProblem::Clone(io::Error::from_raw_os_error(errno)),
+                },
+            },
             Refusal::System { call, errno } => {
                 let call = match call {
                     SystemCall::Seize => "PTRACE_SEIZE",
@@ -292,6 +358,7 @@ impl TargetError {
             PauseOverrun { pid, .. } => format!("cannot read process {pid}: the copy took too long"),
             WouldNotStop { pid, .. } => format!("cannot stop process {pid}"),
             TooLittleMemory { pid, .. } => format!("did not copy process {pid}: too little memory is left"),
+            CannotFork { pid, .. } => format!("did not fork process {pid}"),
             CannotStart { program, .. } => format!("cannot start {program}"),
             NoProgram => "no program to start was named".to_string(),
             Ended { .. } => "the program has already ended".to_string(),
@@ -329,6 +396,7 @@ impl TargetError {
                 format!("thread {tid} did not stop in time (the machine is busy, or the thread hangs in the kernel)")
             }
             TooLittleMemory { needed, available, .. } => format!("the copy needs {needed}, available are {available}"),
+            CannotFork { problem, .. } => problem.to_string(),
             CannotStart { source, .. } => source.to_string(),
             NoProgram => "nothing stands after --".to_string(),
             Ended { pid } => format!("process {pid} is gone"),
@@ -351,11 +419,12 @@ impl TargetError {
             NotPython { .. } => "pgrep -a python (a wrapper script's child is the Python process)".to_string(),
             FilesUnreadable { pid, .. } => Missing::Unknown.advice(*pid),
             PauseTooLong { expected, .. } => {
-                format!("--max-pause {}ms to allow it", (expected.as_millis() * 3 / 2).max(1))
+                format!("--max-pause {}ms to allow it, or --mode live to stop nothing", (expected.as_millis() * 3 / 2).max(1))
             }
             PauseOverrun { .. } => "again when the machine is less busy, or a larger --max-pause".to_string(),
             WouldNotStop { .. } => "again in a moment".to_string(),
             TooLittleMemory { .. } => "free memory, or raise the control group's limit".to_string(),
+            CannotFork { .. } => "--mode freeze, or --mode auto, which freezes where it cannot fork".to_string(),
             CannotStart { program, .. } => format!("command -v {program}"),
             NoProgram => "-- python3 app.py".to_string(),
             Guardian { .. } | System { .. } => "again; if it stays, please report it with this text".to_string(),

@@ -17,10 +17,11 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::error::TargetError;
-use crate::freeze::{FreezeOptions, Frozen, Prepared};
 use crate::guardian::{Guardian, Report, Request};
 use crate::process::Process;
 use crate::sys::spawn::{gated, KeyboardForChild};
+use crate::take::{take, take_traced, Mode, TakeOptions};
+use crate::taken::Taken;
 
 /// How often to look whether the program has ended without the guardian's knowledge (a thread other than the first has
 /// executed another program, which takes the tracing away).
@@ -184,11 +185,14 @@ impl Launched {
         Ok(moment)
     }
 
-    /// Makes the frozen copy at the moment, and lets the program go on, no longer traced.
-    pub fn freeze(&mut self, options: &FreezeOptions) -> Result<Frozen, TargetError> {
+    /// Takes its memory at the moment, and lets the program go on, no longer traced.
+    pub fn take(&mut self, options: &TakeOptions) -> Result<Taken, TargetError> {
         let held = matches!(self.moment, Some(Moment::BeforeFinalize | Moment::AtExit(_)));
         let process = self.process.as_ref().ok_or(TargetError::Ended { pid: self.pid })?;
-        Prepared::new(process, options, held)?.take(&mut self.guardian)
+        match options.mode {
+            Mode::Live if !held => take(process, options),
+            _ => take_traced(process, options, held, &mut self.guardian),
+        }
     }
 
     /// Lets it run to its end, no longer traced, and waits for that.

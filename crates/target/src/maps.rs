@@ -41,6 +41,23 @@ fn parse_line(line: &[u8]) -> Option<Mapping> {
     })
 }
 
+/// The ranges of a `smaps` text that a fork does not copy: `dc` (MADV_DONTFORK) and `wf` (MADV_WIPEONFORK) among the VmFlags
+/// (proc_pid_smaps(5)).
+pub(crate) fn not_forked(text: &[u8]) -> Vec<(u64, u64)> {
+    let mut all = Vec::new();
+    let mut range = None;
+    for line in text.split(|&b| b == b'\n') {
+        if let Some(flags) = line.strip_prefix(b"VmFlags:") {
+            let special = flags.split(|&b| b == b' ').any(|flag| flag == b"dc" || flag == b"wf");
+            all.extend(range.take().filter(|_| special));
+        } else if !line.first().is_some_and(u8::is_ascii_uppercase) {
+            // The fields of a mapping begin with a capital letter, its own line with a hexadecimal number in small ones.
+            range = parse_line(line).map(|m| (m.start.0, m.end.0)).or(range);
+        }
+    }
+    all
+}
+
 /// The kernel writes a newline in a path as `\012` and nothing else escaped.
 fn unescape(path: &[u8]) -> String {
     String::from_utf8_lossy(path).replace("\\012", "\n")
@@ -80,5 +97,13 @@ mod tests {
         for line in ["", "x", "2000-1000 r--p 0 0:0 0", "1000-2000 r- 0 0:0 0", "1000-2000 r--p zz 0:0 0", "1000-2000 r--p 0 0:0", "-"] {
             assert_eq!(parse_maps(line.as_bytes()), vec![], "{line:?}");
         }
+    }
+
+    #[test]
+    fn what_a_fork_leaves_out() {
+        let text = b"00400000-00401000 r-xp 00001000 fe:00 1048601   /usr/bin/python3.11\nSize: 4 kB\nVmFlags: rd ex mr mw me \n\
+            7f0000000000-7f0000021000 rw-p 00000000 00:00 0 \nRss: 8 kB\nVmFlags: rd wr mr mw me dc ac sd \n\
+            7f1000000000-7f1000001000 rw-p 00000000 00:00 0 \nVmFlags: rd wr wf ac\n";
+        assert_eq!(not_forked(text), [(0x7f00_0000_0000, 0x7f00_0002_1000), (0x7f10_0000_0000, 0x7f10_0000_1000)]);
     }
 }

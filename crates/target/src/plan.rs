@@ -78,6 +78,11 @@ impl Plan {
         self.gaps.iter().map(|(why, bytes)| (why.to_string(), Bytes(*bytes))).collect()
     }
 
+    /// The pieces that are copied at the moment and lie in one of `ranges`, at least in part.
+    pub(crate) fn within(&self, ranges: &[(u64, u64)]) -> Vec<Piece> {
+        self.pieces.iter().filter(|p| !p.before && ranges.iter().any(|r| r.0 < p.end && p.start < r.1)).cloned().collect()
+    }
+
     /// Whether a piece stands in this plan too, unchanged.
     pub(crate) fn contains(&self, piece: &Piece) -> bool {
         self.pieces.binary_search_by_key(&piece.start, |p| p.start).ok().and_then(|i| self.pieces.get(i)) == Some(piece)

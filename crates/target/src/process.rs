@@ -70,6 +70,11 @@ impl Process {
         Ok(parse_maps(&read_proc(self.pid, "maps")?))
     }
 
+    /// The ranges that a fork does not copy: MADV_DONTFORK and MADV_WIPEONFORK.
+    pub(crate) fn not_forked(&self) -> Result<Vec<(u64, u64)>, TargetError> {
+        Ok(crate::maps::not_forked(&read_proc(self.pid, "smaps")?))
+    }
+
     /// The mapped ELF file that defines CPython's `_PyRuntime`. Where several do, the first by address; see [`Process::pythons`].
     pub fn python(&self) -> Result<Module, TargetError> {
         let mut found = self.pythons()?;

@@ -12,6 +12,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::bpf::{BadFilter, Call, Filter};
+use crate::status::Status;
 use crate::sys::seccomp::filter;
 
 /// MAX_INSNS_PER_PATH: the kernel lets a thread have no more than this in all its filters, each counted 4 longer than it is.
@@ -161,7 +162,6 @@ impl fmt::Display for ForkVerdict {
 
 /// Reads the filters of a thread that this thread traces and that stands. Filters are a thread's own: ask of the one that is
 /// to make the call.
-#[allow(dead_code)] // Until the guardian makes copies.
 pub(crate) fn read(tid: i32) -> Filters {
     let Ok(status) = std::fs::read_to_string(format!("/proc/{tid}/status")) else {
         return Filters::Unknown(Unreadable::Failed(libc::ESRCH));
@@ -172,6 +172,15 @@ pub(crate) fn read(tid: i32) -> Filters {
         Some(1) => Filters::Strict,
         Some(_) => stacked(tid).map_or_else(Filters::Unknown, Filters::Stacked),
     }
+}
+
+/// Why the filters of a process cannot be read, as far as that is known without stopping it; `None`: they can, or it has none.
+pub(crate) fn refused_to_us(pid: i32) -> Option<Unreadable> {
+    const CAP_SYS_ADMIN: u64 = 1 << 21;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let filtered = mode(&status).is_some_and(|mode| mode > 1);
+    let may_look = Status::read(std::process::id() as i32).map_or(true, |own| own.capabilities & CAP_SYS_ADMIN != 0);
+    (filtered && !may_look).then_some(Unreadable::NotPermitted)
 }
 
 /// `Seccomp:` of `/proc/PID/status`: 0 none, 1 strict, 2 filters.
@@ -233,7 +242,6 @@ pub(crate) fn verdict(filters: &[Filter], call: &Call) -> Action {
 
 /// Asks for exactly the calls that a forked copy needs, made by an instruction that ends at `instruction`, with the given
 /// stack for the copy. The copy's PID is not known before: what a filter says to that number is taken to be the same for all.
-#[allow(dead_code)] // Until the guardian makes copies.
 pub(crate) fn allows_fork(filters: &Filters, instruction: u64, stack: u64) -> ForkVerdict {
     let filters = match filters {
         Filters::None => return ForkVerdict::Allowed,
@@ -255,9 +263,13 @@ pub(crate) fn clone_call(instruction: u64, stack: u64) -> Call {
     Call { number: libc::SYS_clone as u32, instruction, arguments: [libc::CLONE_FILES as u64, stack, 0, 0, 0, 0] }
 }
 
-/// `wait4(pid, 0, __WALL, 0)`.
+/// `wait4(pid, 0, __WALL | WNOHANG, 0)`.
 pub(crate) fn wait_call(instruction: u64, pid: i32) -> Call {
-    Call { number: libc::SYS_wait4 as u32, instruction, arguments: [i64::from(pid) as u64, 0, libc::__WALL as u32 as u64, 0, 0, 0] }
+    Call {
+        number: libc::SYS_wait4 as u32,
+        instruction,
+        arguments: [i64::from(pid) as u64, 0, (libc::__WALL | libc::WNOHANG) as u32 as u64, 0, 0, 0],
+    }
 }
 
 #[cfg(test)]

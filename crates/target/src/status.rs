@@ -70,6 +70,15 @@ impl Status {
     }
 }
 
+/// The page faults of a process until now, minor and major.
+pub(crate) fn page_faults(pid: i32) -> Option<u64> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat).into_owned();
+    let (_, rest) = stat.rsplit_once(')')?;
+    let field = |n: usize| rest.split_ascii_whitespace().nth(n - 3)?.parse::<u64>().ok();
+    Some(field(10)? + field(12)?)
+}
+
 /// The short name of a process, for messages; `?` when it is gone.
 pub(crate) fn name_of(pid: i32) -> String {
     match std::fs::read(format!("/proc/{pid}/comm")) {

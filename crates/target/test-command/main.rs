@@ -1,44 +1,52 @@
-//! A command for the tests of this crate: it is its own guardian, and freezes a PID as the real command does.
+//! A command for the tests of this crate: it is its own guardian, and takes the memory of a PID as the real command does.
 //!
-//! usage: exuvia-guardian-test freeze PID [MAX_PAUSE_MS [NEVER_QUIET_WORD]] | launch PROGRAM [ARGUMENT …] | __guardian --socket FD
+//! usage: exuvia-guardian-test auto|fork|freeze|live PID [MAX_PAUSE_MS [NEVER_QUIET_WORD]] | launch PROGRAM [ARGUMENT …] | __guardian --socket FD
 
 use std::ffi::OsString;
 use std::process::exit;
 use std::time::{Duration, Instant};
 
-use exuvia_target::{self as target, FreezeOptions, LaunchOptions, TargetError};
+use exuvia_target::{self as target, LaunchOptions, Mode, TakeOptions, TargetError};
 use memory::Addr;
 
 fn main() {
     let mut arguments = std::env::args_os().skip(1);
-    match arguments.next().and_then(|a| a.into_string().ok()).as_deref() {
-        Some(target::GUARDIAN_ARGUMENT) => target::guardian_main(arguments),
-        Some("freeze") => {
+    let word = arguments.next().and_then(|a| a.into_string().ok()).unwrap_or_default();
+    match word.as_str() {
+        target::GUARDIAN_ARGUMENT => target::guardian_main(arguments),
+        "auto" | "fork" | "freeze" | "live" => {
+            let mode = match word.as_str() {
+                "fork" => Mode::Fork,
+                "freeze" => Mode::Freeze,
+                "live" => Mode::Live,
+                _ => Mode::Auto,
+            };
             let mut number = || arguments.next().and_then(|a| a.to_str()?.parse::<u64>().ok());
             let pid = number().unwrap_or(0) as i32;
             let max_pause = Duration::from_millis(number().unwrap_or(60_000));
             let quiet_words: Vec<Addr> = number().map(Addr).into_iter().collect();
-            exit(freeze(pid, FreezeOptions { max_pause, quiet_words, retries: u32::MAX, ..FreezeOptions::default() }))
+            exit(take(pid, TakeOptions { mode, max_pause, quiet_words, retries: u32::MAX, ..TakeOptions::default() }))
         }
-        Some("launch") => exit(launch(arguments.collect())),
+        "launch" => exit(launch(arguments.collect())),
         _ => exit(2),
     }
 }
 
-fn freeze(pid: i32, options: FreezeOptions) -> i32 {
+fn take(pid: i32, options: TakeOptions) -> i32 {
     let begun = Instant::now();
-    match target::open(pid).and_then(|process| target::freeze(&process, &options)) {
-        Ok(frozen) => {
+    match target::open(pid).and_then(|process| target::take(&process, &options)) {
+        Ok(taken) => {
             println!(
-                "copied {} resident {} pause {:?} total {:?} attempts {} threads {} segments {} gaps {:?}",
-                frozen.bytes_copied(),
-                frozen.resident_bytes(),
-                frozen.pause(),
+                "{:?} copied {} resident {} cost {:?} total {:?} threads {} segments {} gaps {:?} instead {:?}",
+                taken.way(),
+                taken.bytes_copied(),
+                taken.resident_bytes(),
+                taken.cost(),
                 begun.elapsed(),
-                frozen.attempts(),
-                frozen.threads().len(),
-                frozen.image().segments().len(),
-                frozen.gaps().iter().map(|(why, bytes)| format!("{why}: {bytes}")).collect::<Vec<_>>(),
+                taken.threads().len(),
+                taken.image().segments().len(),
+                taken.gaps().iter().map(|(why, bytes)| format!("{why}: {bytes}")).collect::<Vec<_>>(),
+                taken.instead_of_fork(),
             );
             0
         }

@@ -7,89 +7,20 @@ mod support;
 mod tests {
     use std::io::{Read, Write};
     use std::os::unix::process::{CommandExt, ExitStatusExt};
-    use std::process::{Child, Command, Stdio};
+    use std::process::{Command, Stdio};
     use std::time::Duration;
 
-    use exuvia_target::{freeze, open, FreezeOptions, Missing, TargetError};
+    use exuvia_target::{open, take, Missing, TakeOptions, TargetError};
     use memory::{Addr, Memory};
     use nix::sys::ptrace;
     use nix::sys::signal::{killpg, Signal};
     use nix::unistd::Pid;
-    use testbed::{for_each_interpreter, interpreters, Interpreter, Scratch, Target};
+    use testbed::{for_each_interpreter, interpreters, Scratch, Target};
 
     use crate::support::{
-        catch, command, ignores_interrupts, is_free, may_trace, options, script, signal, state, status, tracer, wait_for,
+        any, catch, command, guardian_of, ignores_interrupts, is_free, is_gone, may_trace, newest, options, pester, script, signal, state,
+        status, tracer, wait_for, Busy,
     };
-
-    /// The program of `busy.py` and what it says of itself.
-    struct Busy {
-        target: Target,
-        pid: i32,
-        first: Addr,
-        second: Addr,
-        marker: Addr,
-        marker_len: usize,
-    }
-
-    impl Busy {
-        fn start(py: &Interpreter) -> Busy {
-            let mut target = Target::start_path::<&str>(&py.path, &script("busy.py"), &[]).unwrap();
-            let answer = target.ask("where").unwrap();
-            let n: Vec<u64> = answer.split(' ').map(|n| n.parse().unwrap()).collect();
-            let pid = target.pid() as i32;
-            // The content of a bytes object begins at offset 32 in every release (Include/cpython/bytesobject.h).
-            Busy { target, pid, first: Addr(n[0]), second: Addr(n[1]), marker: Addr(n[2] + 32), marker_len: n[3] as usize }
-        }
-
-        /// It still runs, in all threads, and found no error in its data.
-        fn check(&mut self) {
-            assert_eq!(self.target.ask("work").unwrap(), "worked");
-            let answer = self.target.ask("check").unwrap();
-            assert!(answer.ends_with(" 0"), "errors in the target: {answer}");
-            assert!(is_free(self.pid));
-        }
-
-        fn end(mut self) {
-            self.check();
-            self.target.tell("end").unwrap();
-            assert!(self.target.finish().unwrap().success());
-        }
-
-        /// A command that stops and lets go this target again and again: the word is never zero.
-        fn pester(&self) -> Child {
-            pester(self.pid, self.marker + 1)
-        }
-
-        fn wait_until_it_stands(&self) {
-            catch("a trace stop", || (state(self.pid) == Some('t')).then_some(()));
-        }
-    }
-
-    fn pester(pid: i32, never_zero: Addr) -> Child {
-        let mut c = Command::new(command());
-        c.args(["freeze", &pid.to_string(), "60000", &never_zero.0.to_string()]);
-        c.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap()
-    }
-
-    fn any() -> &'static Interpreter {
-        interpreters().found.first().expect("no Python 3.8 to 3.13 found")
-    }
-
-    /// The newest: its threads are the quickest.
-    fn newest() -> &'static Interpreter {
-        interpreters().found.last().expect("no Python 3.8 to 3.13 found")
-    }
-
-    fn guardian_of(command: &Child) -> i32 {
-        wait_for("the guardian", || {
-            let text = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", command.id())).ok()?;
-            text.split_ascii_whitespace().next()?.parse().ok()
-        })
-    }
-
-    fn is_gone(pid: i32) -> Option<()> {
-        (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(())
-    }
 
     #[test]
     fn a_busy_program_is_copied_at_one_moment_and_goes_on() {
@@ -102,15 +33,15 @@ mod tests {
             let expected = format!("marker-{}", busy.pid).repeat(1000).into_bytes();
             assert_eq!(busy.marker_len, expected.len());
             for _ in 0..5 {
-                let frozen = freeze(&process, &options()).unwrap();
+                let frozen = take(&process, &options()).unwrap();
                 let image = frozen.image();
                 assert_eq!(image.slice(busy.marker, busy.marker_len).unwrap(), expected);
                 // The program writes the first, then the second, as fast as it can.
                 let (first, second) = (image.u64(busy.first).unwrap(), image.u64(busy.second).unwrap());
                 assert!(first == second || first == second + 1, "{first} and {second} are not of one moment");
-                assert!(frozen.quiet() && frozen.attempts() == 1 && !frozen.was_stopped());
+                assert!(frozen.quiet() && frozen.cost().attempts == 1 && !frozen.was_stopped());
                 assert_eq!(frozen.threads().len(), 5);
-                assert!(frozen.pause() > Duration::ZERO && frozen.pause() <= frozen.stopped());
+                assert!(frozen.cost().pause > Duration::ZERO && frozen.cost().pause <= frozen.cost().stopped);
                 assert!(frozen.bytes_copied() >= frozen.resident_bytes() || frozen.bytes_copied().0 > 1 << 20);
                 busy.check();
             }
@@ -178,7 +109,7 @@ mod tests {
             // The first look reads the ELF headers, which the loader has touched anyway; compare from then on.
             process.python().unwrap();
             let before = resident();
-            let frozen = freeze(&process, &options()).unwrap();
+            let frozen = take(&process, &options()).unwrap();
             assert_eq!(resident(), before);
             let image = frozen.image();
             let mut compared = 0;
@@ -379,7 +310,7 @@ mod tests {
                 .unwrap();
             let mut ready = [0u8; 5];
             child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
-            match open(child.id() as i32).and_then(|p| freeze(&p, &options())) {
+            match open(child.id() as i32).and_then(|p| take(&p, &options())) {
                 Ok(_) => read += 1,
                 Err(
                     TargetError::Gone { .. }
@@ -403,7 +334,7 @@ mod tests {
         signal(busy.pid, Signal::SIGSTOP);
         wait_for("its stop", || (state(busy.pid) == Some('T')).then_some(()));
         for _ in 0..5 {
-            let frozen = freeze(&open(busy.pid).unwrap(), &options()).unwrap();
+            let frozen = take(&open(busy.pid).unwrap(), &options()).unwrap();
             assert!(frozen.was_stopped());
             assert_eq!(frozen.image().u8(busy.marker), Ok(b'm'));
             assert_eq!(tracer(busy.pid), 0);
@@ -458,7 +389,7 @@ mod tests {
         // ptrace belongs to a thread: attach and detach happen in this one.
         ptrace::seize(Pid::from_raw(busy.pid), ptrace::Options::empty()).unwrap();
         let us = std::process::id() as i32;
-        for error in [open(busy.pid).map(|_| ()).unwrap_err(), freeze(&process, &options()).map(|_| ()).unwrap_err()] {
+        for error in [open(busy.pid).map(|_| ()).unwrap_err(), take(&process, &options()).map(|_| ()).unwrap_err()] {
             match &error {
                 TargetError::AlreadyTraced { tracer, tracer_name, .. } => {
                     assert_eq!(*tracer, us);
@@ -547,11 +478,11 @@ mod tests {
         let busy = Busy::start(any());
         let process = open(busy.pid).unwrap();
         // With no guardian to be had nobody could have stopped it.
-        let nobody = FreezeOptions { guardian: "/nonexistent".into(), ..options() };
-        let error = freeze(&process, &FreezeOptions { max_pause: Duration::ZERO, ..nobody.clone() }).unwrap_err();
+        let nobody = TakeOptions { guardian: "/nonexistent".into(), ..options() };
+        let error = take(&process, &TakeOptions { max_pause: Duration::ZERO, ..nobody.clone() }).unwrap_err();
         assert!(matches!(error, TargetError::PauseTooLong { limit: Duration::ZERO, .. }), "{error:?}");
         assert!(error.advice().contains("--max-pause"));
-        let error = freeze(&process, &nobody).unwrap_err();
+        let error = take(&process, &nobody).unwrap_err();
         assert!(matches!(error, TargetError::Guardian { .. }), "{error:?}");
         busy.end();
     }
@@ -585,12 +516,12 @@ mod tests {
         }
         let busy = Busy::start(any());
         let process = open(busy.pid).unwrap();
-        let never = FreezeOptions { quiet_words: vec![busy.marker], retries: 3, ..options() };
-        let frozen = freeze(&process, &never).unwrap();
-        assert_eq!((frozen.quiet(), frozen.attempts()), (false, 4));
+        let never = TakeOptions { quiet_words: vec![busy.marker], retries: 3, ..options() };
+        let frozen = take(&process, &never).unwrap();
+        assert_eq!((frozen.quiet(), frozen.cost().attempts), (false, 4));
         // A word that cannot be read does not stop anybody.
-        let absent = FreezeOptions { quiet_words: vec![Addr(0x10)], ..options() };
-        assert!(freeze(&process, &absent).unwrap().quiet());
+        let absent = TakeOptions { quiet_words: vec![Addr(0x10)], ..options() };
+        assert!(take(&process, &absent).unwrap().quiet());
         busy.end();
     }
 }

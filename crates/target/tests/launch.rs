@@ -50,7 +50,7 @@ mod tests {
         let expected = format!("marker-{pid}-").repeat(100);
         assert_eq!(length, expected.len().to_string());
         assert!(program.process().unwrap().python().unwrap().symbol("_PyRuntime").is_some());
-        let frozen = program.freeze(&options()).unwrap();
+        let frozen = program.take(&options()).unwrap();
         assert_eq!(frozen.image().slice(address, expected.len()).unwrap(), expected.as_bytes());
         assert!(frozen.threads().iter().any(|t| t.tid == pid));
         // Looked at once: it is not traced any more.
@@ -157,7 +157,7 @@ mod tests {
         wait_for("its start", || scratch.path().join("ready").exists().then_some(()));
         assert_eq!(program.wait_for_moment().unwrap(), Moment::After);
         let marker: u64 = std::fs::read_to_string(scratch.path().join("marker")).unwrap().split_once(' ').unwrap().0.parse().unwrap();
-        let frozen = program.freeze(&options()).unwrap();
+        let frozen = program.take(&options()).unwrap();
         assert_eq!(frozen.image().u8(Addr(marker + 32)), Ok(b'm'));
         assert!(is_free(pid));
         // The debug register is gone: it passes Py_FinalizeEx untraced, where a breakpoint would kill it.

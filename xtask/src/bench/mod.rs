@@ -87,7 +87,7 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
         true => peers(root, &python, &release)?,
         false => (python.clone(), Vec::new()),
     };
-    let bench = Bench { root, exuvia: built(root, &arguments)?, python, peers_python };
+    let bench = Bench { root, exuvia: built(root)?, python, peers_python };
     let mut kept = Record {
         schema: SCHEMA.to_owned(),
         date: record::now()?,
@@ -123,7 +123,8 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
 /// The kept runs among `files` of (path from the root, text).
 pub(crate) fn kept<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> Done<Vec<Record>> {
     files
-        .filter(|(path, _)| path.starts_with(record::RUNS) && path.ends_with(".json"))
+        .filter(|(path, _)| path.strip_prefix(record::RUNS).is_some_and(|name| !name.starts_with(&format!("/{}", record::SOAK))))
+        .filter(|(path, _)| path.ends_with(".json"))
         .map(|(path, text)| Record::parse(text).doing(path))
         .collect()
 }
@@ -146,7 +147,7 @@ fn write_table(root: &Path) -> Done<()> {
     Ok(())
 }
 
-fn default_python() -> Done<PathBuf> {
+pub(crate) fn default_python() -> Done<PathBuf> {
     pythons::pyenv()
         .into_iter()
         .rfind(|(numbers, _)| numbers.starts_with(&[3, 12]))
@@ -155,16 +156,14 @@ fn default_python() -> Done<PathBuf> {
 }
 
 /// The command, built as users build it.
-fn built(root: &Path, arguments: &Arguments) -> Done<PathBuf> {
+pub(crate) fn built(root: &Path) -> Done<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    if arguments.tools.iter().any(|tool| tool == "exuvia") {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo).args(["build", "--release"]).current_dir(root).status().doing("cargo build --release")?;
-        if !status.success() {
-            return Err(Trouble::new("cargo build --release failed"));
-        }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo).args(["build", "--release"]).current_dir(root).status().doing("cargo build --release")?;
+    match status.success() {
+        true => Ok(target.join("release/exuvia")),
+        false => Err(Trouble::new("cargo build --release failed")),
     }
-    Ok(target.join("release/exuvia"))
 }
 
 /// An interpreter with the peers in a virtual environment below `target/`, and their versions.

@@ -15,6 +15,9 @@ pub(crate) const SCHEMA: &str = "exuvia/bench/1";
 /// Where they are, from the root.
 pub(crate) const RUNS: &str = "bench/runs";
 
+/// How the names of soaks' records begin, which lie beside them.
+pub(crate) const SOAK: &str = "soak-";
+
 /// One run of `cargo xtask bench`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {

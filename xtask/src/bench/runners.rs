@@ -19,8 +19,8 @@ use crate::trouble::{Doing, Done, Trouble};
 /// Peers that run inside the process that they look at.
 pub(crate) const PEERS: &[&str] = &["guppy3", "pympler", "getsizeof"];
 
-/// exuvia's second look at the same heap, right after the first.
-pub(crate) const AGAIN: &str = "exuvia again";
+/// exuvia's looks at one heap: what the samples call them, and their mode.
+pub(crate) const LOOKS: [(&str, &str); 3] = [("exuvia fork", "fork"), ("exuvia fork again", "fork"), ("exuvia again", "freeze")];
 
 /// How long a heap may take to be built. The large one takes a minute on a slow and busy machine.
 const READY_SECONDS_MAX: u64 = 900;
@@ -52,8 +52,8 @@ impl Bench<'_> {
         Ok(samples)
     }
 
-    /// Two looks at one heap. The second follows at once and gets memory that this machine has at hand; for the first one a
-    /// virtual machine may have to ask its host for every page.
+    /// Three looks at one heap. The later ones follow at once and get memory that this machine has at hand; for the first one
+    /// a virtual machine may have to ask its host for every page.
     fn exuvia(&self, n: u64) -> Done<Vec<Sample>> {
         let target = Target::start(&self.python, &self.root.join("bench/targets/service_heap.py"), n)?;
         let pid = target.child.id().to_string();
@@ -61,17 +61,26 @@ impl Bench<'_> {
         // The target's own hiccups are part of what it sees later: let it see some before.
         std::thread::sleep(Duration::from_millis(500));
         let gap_before_ms = target.longest_gap_ms();
-        ["exuvia", AGAIN].into_iter().map(|tool| self.look(&target, tool, n, &pid, target_rss_bytes, gap_before_ms)).collect()
+        LOOKS.into_iter().map(|look| self.look(&target, look, n, &pid, target_rss_bytes, gap_before_ms)).collect()
     }
 
-    fn look(&self, target: &Target, tool: &str, n: u64, pid: &str, target_rss_bytes: u64, gap_before_ms: f64) -> Done<Sample> {
+    fn look(
+        &self,
+        target: &Target,
+        (tool, mode): (&str, &str),
+        n: u64,
+        pid: &str,
+        target_rss_bytes: u64,
+        gap_before_ms: f64,
+    ) -> Done<Sample> {
+        target.forget_gaps();
         let output = self.root.join("target/bench-exuvia.json");
         // In a process of its own, whose children are this one command: their peak memory is the command's.
         let measured = Command::new(std::env::current_exe().doing("xtask")?)
             .args(["bench", "--measure"])
             .arg(&output)
             .arg(&self.exuvia)
-            .args(["types", pid, "--json"])
+            .args(["types", pid, "--json", "--mode", mode])
             .stderr(Stdio::inherit())
             .output()
             .doing("exuvia types")?;
@@ -82,7 +91,7 @@ impl Bench<'_> {
         let text = std::fs::read_to_string(&output).doing(output.display())?;
         let answer: Value = serde_json::from_str(&text).doing("exuvia types --json")?;
         std::thread::sleep(Duration::from_millis(100));
-        let gap_ms = Some(target.longest_gap_ms());
+        let gap_ms = Some(target.longest_gap_ms()).filter(|gap| *gap > 0.0);
         let missing = |what: &str| Trouble::new(format!("exuvia types --json has no {what}"));
         let counted = |name: &str| {
             let types = answer.get("types").and_then(Value::as_array).into_iter().flatten();
@@ -182,6 +191,12 @@ impl Target {
             return Err(Trouble::new(format!("the target is not ready after {READY_SECONDS_MAX} s (its status: {status:?})")));
         }
         Ok(target)
+    }
+
+    /// From now on it counts what follows. It tells of a gap only when that is its longest, so a look with a short pause after
+    /// one with a long one shows no gap at all; those with short ones come first.
+    fn forget_gaps(&self) {
+        *self.longest_gap_ms.lock().unwrap_or_else(PoisonError::into_inner) = 0.0;
     }
 
     fn longest_gap_ms(&self) -> f64 {

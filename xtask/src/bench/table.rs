@@ -13,8 +13,10 @@ pub(crate) const END: &str = "<!-- bench:end -->";
 
 /// The tools, in the words of the table.
 const TOOLS: &[(&str, &str)] = &[
-    ("exuvia", "`exuvia types`, from outside, first look"),
-    (super::runners::AGAIN, "`exuvia types`, from outside, second look right after it"),
+    ("exuvia fork", "`exuvia types`, from outside (fork), first look"),
+    ("exuvia fork again", "`exuvia types`, from outside (fork), second look right after it"),
+    ("exuvia", "`exuvia types --mode freeze`, from outside, first look"),
+    ("exuvia again", "`exuvia types --mode freeze`, from outside, a look right after another"),
     ("guppy3", "guppy3 `hpy().heap()`, in the process"),
     ("pympler", "pympler `muppy` + `summary`, in the process"),
     ("getsizeof", "`sum(map(sys.getsizeof, gc.get_objects()))`, in the process: no types, and containers only"),
@@ -82,7 +84,7 @@ pub(crate) fn written_into(readme: &str, section: &str) -> Option<String> {
 /// `3.3 M objects, 227 MiB`: what exuvia saw, since it alone sees all.
 fn heap(samples: &[&Sample]) -> String {
     let of = |tool: Option<&str>, value: fn(&Sample) -> f64| {
-        median(samples.iter().filter(|sample| tool.is_none_or(|tool| sample.tool == tool)).map(|sample| value(sample)).collect())
+        median(samples.iter().filter(|sample| tool.is_none_or(|tool| sample.tool.starts_with(tool))).map(|sample| value(sample)).collect())
     };
     let objects = of(Some("exuvia"), |s| s.objects as f64).or_else(|| of(Some("guppy3"), |s| s.objects as f64)).unwrap_or(0.0);
     let rss = of(None, |s| s.target_rss_bytes as f64).unwrap_or(0.0);

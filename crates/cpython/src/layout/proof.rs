@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use memory::{Addr, Fault, Image, Memory, Module};
 
+use super::collector::collector;
 use super::shapes::{inside, Shapes};
 use super::{Fields, Layout, LayoutError, Proof, Release, Table};
 use crate::heap::{Heap, TypeCache};
@@ -17,13 +18,22 @@ use crate::roots;
 use crate::types::flags;
 use crate::visit::{Label, Torn, Visitor};
 
-/// Nodes of each of the collector's lists that the proof walks from either end.
-const SAMPLE: usize = 10_000;
-/// Objects of these that it decodes, evenly spread.
+/// Objects of the collector's lists that the proof decodes, evenly spread.
 const DECODED: usize = 4_000;
+/// Frames of each thread that it looks at.
+const FRAMES: usize = 10_000;
 
 /// `FRAME_OWNED_BY_CSTACK` (Include/internal/pycore_frame.h, 3.12+): such a frame runs no code.
 const OWNED_BY_C: u8 = 3;
+
+/// What the bytes of an image have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// They are of one moment: what points at each other fits together.
+    Still,
+    /// They were read one after the other while the program ran.
+    Running,
+}
 
 /// What the target says of itself before anything is proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,17 +130,17 @@ fn candidates<'t>(identity: &'t Identity, tables: &'t [Table]) -> impl Iterator<
     tables.iter().filter(|t| t.release.minor == identity.minor)
 }
 
-/// Tries every candidate table of the target's minor on the frozen image.
+/// Tries every candidate table of the target's minor on the image.
 ///
 /// # Errors
 /// [`LayoutError::Unproved`] with the first failed check of each candidate; [`LayoutError::NotInitialised`] and
 /// [`LayoutError::Finalizing`] where every candidate says so.
-pub fn prove(image: &Image<'_>, identity: &Identity, python: &Module, tables: &[Table]) -> Result<Proved, LayoutError> {
+pub fn prove(image: &Image<'_>, identity: &Identity, python: &Module, tables: &[Table], moment: Moment) -> Result<Proved, LayoutError> {
     let mut passed: Vec<Proved> = Vec::new();
     let mut tried = Vec::new();
     let mut state = None;
     for table in candidates(identity, tables) {
-        match check(image, identity, python, table) {
+        match check(image, identity, python, table, moment) {
             Ok(p) => passed.push(p),
             Err(Failure::State(e)) => state = Some(e),
             Err(Failure::Check(why)) => tried.push((table.name.clone(), why)),
@@ -187,7 +197,7 @@ fn agree(a: &Layout, b: &Layout) -> bool {
         && CORE.iter().all(|(name, field)| a.table.offset(name, field) == b.table.offset(name, field))
 }
 
-enum Failure {
+pub(super) enum Failure {
     /// A fact about the target, not about the table.
     State(LayoutError),
     /// The check that failed.
@@ -206,7 +216,7 @@ impl From<String> for Failure {
     }
 }
 
-fn fail<T>(why: impl Into<String>) -> Result<T, Failure> {
+pub(super) fn fail<T>(why: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::Check(why.into()))
 }
 
@@ -266,7 +276,7 @@ fn start(memory: &dyn Memory, identity: &Identity, layout: &Layout) -> Result<St
     Ok(Start { interpreter, sysdict, modules, builtins, dict_type, type_type })
 }
 
-fn check(image: &Image<'_>, identity: &Identity, python: &Module, table: &Table) -> Result<Proved, Failure> {
+fn check(image: &Image<'_>, identity: &Identity, python: &Module, table: &Table, moment: Moment) -> Result<Proved, Failure> {
     let layout = Layout::new(identity.release.unwrap_or(table.release), table.clone()).map_err(|e| Failure::Check(e.to_string()))?;
     inside(table)?;
     told_by_target(image, identity, table)?;
@@ -276,7 +286,7 @@ fn check(image: &Image<'_>, identity: &Identity, python: &Module, table: &Table)
         return fail(format!("sys.hexversion says {release}"));
     }
     let mut layout = Layout::new(release, table.clone()).map_err(|e| Failure::Check(e.to_string()))?;
-    let sample = collector(image, identity, &mut layout, &s)?;
+    let sample = collector(image, identity, &mut layout, s.interpreter, moment)?;
     decode_sample(image, &layout, &s, python, &sample)?;
     threads(image, &layout, &s)?;
     Ok(Proved { layout, runtime: identity.runtime, interpreter: s.interpreter, type_type: s.type_type })
@@ -359,74 +369,6 @@ fn names(image: &Image<'_>, layout: &Layout, s: &Start) -> Result<Release, Failu
         return fail("builtins.dict is not a type");
     }
     Ok(release)
-}
-
-/// The collector's lists close in both directions; sets `layout.generations` to where they do. Gives a sample of objects.
-fn collector(image: &Image<'_>, identity: &Identity, layout: &mut Layout, s: &Start) -> Result<Vec<Addr>, Failure> {
-    let Some(state) = layout.gc_state(identity.runtime, s.interpreter) else { return fail("no collector's state in the table") };
-    let collecting = match image.i32(state + layout.at.gc.collecting)? {
-        0 => false,
-        1 => true,
-        other => return fail(format!("gc.collecting is {other}")),
-    };
-    let permanent = state + layout.at.gc.permanent_generation;
-    let garbage = image.addr(state + layout.at.gc.garbage)?;
-    let mut why = String::new();
-    // Debian's 3.13 aligns PyGC_Head to 4, which moves the generations back by 4 (packaging patch gchead-alignment.diff).
-    for generations in [layout.generations, layout.generations.wrapping_sub(4), layout.generations + 4] {
-        let heads = [0, 24, 48].map(|o| state + generations + o);
-        let mut sample = Vec::new();
-        let ok = heads.iter().chain([&permanent]).try_for_each(|head| ring(image, *head, collecting, &mut sample));
-        match ok {
-            Ok(()) if sample.len() > 100 => {
-                layout.generations = generations;
-                let list = image.addr(garbage + Fields::OB_TYPE)?;
-                if image.c_str(image.addr(list + layout.at.ty.tp_name)?, 64)? != "list" {
-                    return fail("gc.garbage is not a list");
-                }
-                // To 3.9 the module gc makes it, when it is imported.
-                let callbacks = image.addr(state + layout.at.gc.callbacks)?;
-                if !callbacks.is_null() && image.addr(callbacks + Fields::OB_TYPE)? != list {
-                    return fail("gc.callbacks is not a list");
-                }
-                return Ok(sample);
-            }
-            Ok(()) => why = "the collector's lists are all but empty".to_owned(),
-            Err(e) => why = e,
-        }
-    }
-    fail(why)
-}
-
-/// Walks one list from both ends, up to [`SAMPLE`] nodes each.
-fn ring(image: &Image<'_>, head: Addr, collecting: bool, sample: &mut Vec<Addr>) -> Result<(), String> {
-    let fault = |e: Fault| format!("a list of the collector leads to {e}");
-    let (mut at, mut before) = (image.u64(head).map_err(fault)? & !3, head.0);
-    for n in 0..SAMPLE {
-        let back = image.u64(Addr(at + 8)).map_err(fault)? & !3;
-        // During a collection the back links hold counts (gc.c, update_refs).
-        if back != before && !collecting {
-            return Err(format!("a list of the collector does not lead back after {n} objects"));
-        }
-        if at == head.0 {
-            break;
-        }
-        sample.push(Addr(at) + Fields::GC_HEAD);
-        before = at;
-        at = image.u64(Addr(at)).map_err(fault)? & !3;
-    }
-    let (mut at, mut after) = (image.u64(head + 8).map_err(fault)? & !3, head.0);
-    for n in 0..if collecting { 0 } else { SAMPLE } {
-        if image.u64(Addr(at)).map_err(fault)? & !3 != after {
-            return Err(format!("a list of the collector does not lead forward {n} objects before its end"));
-        }
-        if at == head.0 {
-            break;
-        }
-        after = at;
-        at = image.u64(Addr(at + 8)).map_err(fault)? & !3;
-    }
-    Ok(())
 }
 
 /// Counts, per type, objects whose references lead to no objects.
@@ -515,7 +457,7 @@ fn threads(image: &Image<'_>, layout: &Layout, s: &Start) -> Result<(), Failure>
         if image.addr(thread.at + layout.at.thread.interp)? != s.interpreter {
             return fail("a thread does not belong to its interpreter");
         }
-        for frame in roots::frames(&heap, thread)?.into_iter().take(SAMPLE) {
+        for frame in roots::frames(&heap, thread)?.into_iter().take(FRAMES) {
             if !roots::is_python_frame(&heap, frame) {
                 if layout.iframe.is_some_and(|i| image.u8(frame + i.owner) != Ok(OWNED_BY_C)) {
                     return fail("a frame belongs to nobody");

@@ -12,7 +12,7 @@ use cpython::visit::Torn;
 use cpython::{Label, LayoutError, Visitor};
 use memory::Addr;
 use snapshot::{Collector, Snapshot};
-use target::FreezeOptions;
+use target::TakeOptions;
 use testbed::truth::TrueCount;
 use testbed::{Found, Target, Truth};
 
@@ -41,9 +41,9 @@ pub(crate) struct Told {
 pub(crate) fn look(target: &Target, truth: &Truth, tables: &[Table]) -> Result<Looked, LayoutError> {
     let process = target::open(target.pid() as i32).unwrap();
     let python = process.python().unwrap();
-    let frozen = target::freeze(&process, &options()).unwrap();
+    let frozen = target::take(&process, &options()).unwrap();
     let image = frozen.image();
-    let source = Source { image: &image, python: &python, mappings: frozen.mappings(), tables };
+    let source = Source { image: &image, python: &python, mappings: frozen.mappings(), tables, moment: capture::Moment::Still };
     let proved = capture::prove(source)?;
     let world = World::open(source, &proved);
     let mut reached = Reached::all(&world, Keep::Rows);
@@ -83,17 +83,17 @@ pub(crate) fn prove_each(target: &Target, lists: &[Vec<Table>]) -> Vec<Result<Pr
     let process = target::open(target.pid() as i32).unwrap();
     let python = process.python().unwrap();
     let identity = identify(&process, &python).unwrap();
-    let frozen = target::freeze(&process, &options()).unwrap();
+    let frozen = target::take(&process, &options()).unwrap();
     let image = frozen.image();
-    lists.iter().map(|tables| prove(&image, &identity, &python, tables)).collect()
+    lists.iter().map(|tables| prove(&image, &identity, &python, tables, capture::Moment::Still)).collect()
 }
 
-fn options() -> FreezeOptions {
-    FreezeOptions {
+fn options() -> TakeOptions {
+    TakeOptions {
         guardian: env!("CARGO_BIN_EXE_exuvia").into(),
         // A loaded machine is no reason to fail: the pause is not what is tested here.
         max_pause: std::time::Duration::from_secs(60),
-        ..FreezeOptions::default()
+        ..TakeOptions::default()
     }
 }
 

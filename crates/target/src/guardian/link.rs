@@ -97,15 +97,41 @@ impl Guardian {
         }
     }
 
+    /// Forks what stands; the copy's process id.
+    pub(crate) fn fork(&mut self, pid: i32) -> Result<i32, TargetError> {
+        self.send(&Request::Fork)?;
+        match self.answer()? {
+            Report::Forked { copy } => Ok(copy),
+            Report::Refused(refusal) => Err(refusal.into_error(pid)),
+            other => Err(self.nonsense(format!("{other:?}"))),
+        }
+    }
+
+    /// Ends the copy; how long a thread of the target stood for that, and whether the dead copy is still its child.
+    pub(crate) fn discard(&mut self) -> Result<(Duration, bool), TargetError> {
+        self.send(&Request::Discard)?;
+        match self.answer()? {
+            Report::Discarded { pause_ns, zombie } => Ok((Duration::from_nanos(pause_ns), zombie)),
+            other => Err(self.nonsense(format!("{other:?}"))),
+        }
+    }
+
+    /// The next report that is no news of a launched program.
+    fn answer(&mut self) -> Result<Report, TargetError> {
+        loop {
+            match self.next(None)? {
+                Some(Report::Ended | Report::BeforeFinalize | Report::AtExit { .. } | Report::NoBreakpoint { .. }) | None => {}
+                Some(report) => return Ok(report),
+            }
+        }
+    }
+
     /// Lets it go; how long it stood, and whether the guardian had let it go before we asked.
     pub(crate) fn release(&mut self) -> Result<(Duration, bool), TargetError> {
         self.send(&Request::Release)?;
-        loop {
-            match self.next(None)? {
-                Some(Report::Released { pause_ns, overran }) => return Ok((Duration::from_nanos(pause_ns), overran)),
-                Some(Report::Ended | Report::BeforeFinalize | Report::AtExit { .. } | Report::NoBreakpoint { .. }) | None => {}
-                Some(other) => return Err(self.nonsense(format!("{other:?}"))),
-            }
+        match self.answer()? {
+            Report::Released { pause_ns, overran } => Ok((Duration::from_nanos(pause_ns), overran)),
+            other => Err(self.nonsense(format!("{other:?}"))),
         }
     }
 

@@ -11,8 +11,12 @@ use crate::error::Refusal;
 pub(crate) enum Request {
     /// Stop all threads of a process. When `hold_ms` have passed the guardian lets it go by itself.
     Stop { pid: i32, hold_ms: Option<u64> },
+    /// Make a copy of what stands, by a fork.
+    Fork,
     /// Let it go, for good.
     Release,
+    /// Kill the copy, and have the target take note of its end.
+    Discard,
     /// Trace a process that is about to start its program, and tell of its moments.
     Adopt { pid: i32 },
 }
@@ -24,6 +28,10 @@ pub(crate) enum Report {
     Stopped { threads: Vec<i32> },
     /// The wish could not be met; nothing is stopped.
     Refused(Refusal),
+    /// The copy, by its process id: it stands, and can be read.
+    Forked { copy: i32 },
+    /// The copy is gone. How long a thread of the target stood for that; whether the target still has it as a zombie.
+    Discarded { pause_ns: u64, zombie: bool },
     /// Nothing is stopped any more. How long the last stop lasted, and whether the guardian itself ended it.
     Released { pause_ns: u64, overran: bool },
     /// The process is traced.

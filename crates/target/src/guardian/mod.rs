@@ -1,14 +1,18 @@
 //! The guardian: a small process of ours, in a session of its own and deaf to signals, that alone traces.
 //!
 //! Holds: its start ([`guardian_main`]), the command's end of the line (`link`), the messages between them, the traced
-//! threads, and the loop that watches both. Never does: read the target's memory, decide what is a good moment to copy.
+//! threads, the forked copy with the calls that make and reap it, and the loop that watches all. Never does: decide what is a
+//! good moment to copy.
 //! Why: when the command dies (Ctrl-C, kill -9, out of memory) while the target stands, or has a debug register set,
 //! somebody must put things right. The guardian sees the socket close, restores, lets go, and ends. What remains is a
-//! SIGKILL to the guardian itself: the kernel then detaches; a debug register left set would end the target at its
-//! `Py_FinalizeEx`.
+//! SIGKILL to the guardian itself: the kernel then detaches, and kills a copy; a debug register left set would end the target
+//! at its `Py_FinalizeEx`, and within a call that is made in the target (some milliseconds) its thread would go on with foreign
+//! registers.
 
+mod forked;
 mod link;
 mod message;
+mod remote;
 mod tracees;
 mod watch;
 

@@ -42,6 +42,8 @@ pub(crate) struct Thread {
     pub(crate) state: State,
     /// Addresses at which its debug registers break.
     pub(crate) breakpoints: Vec<u64>,
+    /// Its PTRACE_O_….
+    pub(crate) options: i32,
     /// To be let go as soon as it stands.
     leaving: bool,
 }
@@ -65,13 +67,19 @@ impl Tracees {
     /// Attaches to one thread without stopping it.
     pub(crate) fn adopt(&mut self, tid: i32, options: i32) -> io::Result<()> {
         ptrace::seize(tid, options)?;
-        self.threads.insert(tid, Thread { state: State::Running, breakpoints: Vec::new(), leaving: false });
+        self.threads.insert(tid, Thread { state: State::Running, breakpoints: Vec::new(), options, leaving: false });
         Ok(())
     }
 
     /// One of them.
     pub(crate) fn get(&mut self, tid: i32) -> Option<&mut Thread> {
         self.threads.get_mut(&tid)
+    }
+
+    /// The threads that stand with nothing due to them, the first thread of the process first.
+    pub(crate) fn at_rest(&self) -> Vec<i32> {
+        let at_rest = |t: &Thread| t.state == State::Standing { signal: 0 } && !t.leaving;
+        self.threads.iter().filter(|(_, t)| at_rest(t)).map(|(&tid, _)| tid).collect()
     }
 
     /// A thread has ended.
@@ -176,7 +184,7 @@ impl Tracees {
             Wait::Signal(libc::SIGTRAP) if thread.is_at_breakpoint(tid) => 0,
             Wait::Signal(signal) => signal,
             // PTRACE_EVENT_STOP of a stop by job control: detaching reinstates it, no signal is due.
-            Wait::Trap(_) | Wait::Event(_) | Wait::Ended => 0,
+            Wait::Trap(_) | Wait::Event(_) | Wait::SystemCall | Wait::Ended => 0,
         };
         thread.state = State::Standing { signal };
         if thread.leaving {

@@ -4,7 +4,7 @@
 //! Sources: ptrace(2), signalfd(2); AT_ENTRY in getauxval(3).
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,15 @@ use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use super::forked::{ForkedCopy, NO_STACK};
 use super::message::{Report, Request};
+use super::remote;
 use super::tracees::{State, Tracees};
-use crate::error::{Refusal, SystemCall};
+use crate::error::{NoFork, Refusal, SystemCall};
 use crate::process::Process;
+use crate::seccomp::{self, ForkVerdict};
 use crate::sys::ptrace::{self, Wait};
+use crate::testpoint;
 
 /// The functions before which a heap is still whole, exported by every CPython, stripped or not. `Py_RunMain` calls the
 /// first at a normal end; `sys.exit` calls `Py_Exit`, which since 3.13 no longer goes through the first but calls an
@@ -30,7 +34,8 @@ pub(crate) fn serve(socket: UnixStream) -> io::Result<()> {
     let mut children = SigSet::empty();
     children.add(Signal::SIGCHLD);
     let signals = SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-    let mut watch = Watch { socket, incoming: Vec::new(), signals, tracees: Tracees::default(), launched: None, hold: None, last: None };
+    let mut watch =
+        Watch { socket, incoming: Vec::new(), signals, tracees: Tracees::default(), launched: None, hold: None, last: None, copy: None };
     watch.run()
 }
 
@@ -45,6 +50,8 @@ struct Watch {
     hold: Option<Hold>,
     /// The stop that ended because its time was over.
     last: Option<Duration>,
+    /// A forked copy that is being read.
+    copy: Option<ForkedCopy>,
 }
 
 struct Launched {
@@ -66,6 +73,7 @@ enum Watching {
 }
 
 struct Hold {
+    pid: i32,
     since: Instant,
     until: Option<Instant>,
 }
@@ -81,6 +89,10 @@ impl Watch {
             if self.hold.as_ref().and_then(|h| h.until).is_some_and(|until| Instant::now() >= until) {
                 self.last = Some(self.let_go());
             }
+            if self.copy.as_ref().is_some_and(|copy| has_ended(&copy.end_of_target)) {
+                // The target's memory was given back: its copy must not outlive it.
+                self.end_copy();
+            }
             if said && !self.listen() {
                 return self.give_up();
             }
@@ -92,6 +104,7 @@ impl Watch {
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         if command_too {
             fds.push(PollFd::new(self.socket.as_fd(), PollFlags::POLLIN));
+            fds.extend(self.copy.as_ref().map(|copy| PollFd::new(copy.end_of_target.as_fd(), PollFlags::POLLIN)));
         }
         // Rounded up: a timeout of 0 would spin until the time is over.
         let timeout =
@@ -130,6 +143,15 @@ impl Watch {
                 Ok(threads) => Report::Stopped { threads },
                 Err(refusal) => Report::Refused(refusal),
             },
+            Request::Fork => match self.fork() {
+                Ok(copy) => Report::Forked { copy },
+                Err(refusal) => Report::Refused(refusal),
+            },
+            Request::Discard => {
+                let reaped = self.discard();
+                let zombie = reaped.is_none();
+                Report::Discarded { pause_ns: reaped.unwrap_or_default().as_nanos() as u64, zombie }
+            }
             Request::Release => match self.last.take() {
                 Some(pause) => Report::Released { pause_ns: pause.as_nanos() as u64, overran: true },
                 None => Report::Released { pause_ns: self.let_go().as_nanos() as u64, overran: false },
@@ -154,9 +176,66 @@ impl Watch {
         });
         self.tracees = tracees;
         if stopped.is_ok() {
-            self.hold = Some(Hold { since, until: hold.map(|h| since + h) });
+            self.hold = Some(Hold { pid, since, until: hold.map(|h| since + h) });
         }
         stopped
+    }
+
+    /// Makes a copy of what stands.
+    fn fork(&mut self) -> Result<i32, Refusal> {
+        let pid = self.hold.as_ref().map(|h| h.pid).ok_or(Refusal::LetGoAlready)?;
+        let refused = |e: io::Error| Refusal::CannotFork(NoFork::Clone { errno: e.raw_os_error().unwrap_or(libc::EAGAIN) });
+        let process = Process::open_traced(pid).map_err(|_| Refusal::Gone)?;
+        let tid = self
+            .tracees
+            .at_rest()
+            .into_iter()
+            .find(|&tid| remote::is_usable(&process, tid))
+            .ok_or(Refusal::CannotFork(NoFork::NoUsableThread))?;
+        let instruction = remote::find_instruction(&process).ok_or_else(|| refused(io::ErrorKind::NotFound.into()))?;
+        // What the filter says is asked of the very call that follows, instruction and stack included: behind the instruction is
+        // where seccomp sees it.
+        match seccomp::allows_fork(&seccomp::read(tid), instruction + 2, NO_STACK) {
+            ForkVerdict::Allowed => {}
+            no => return Err(Refusal::CannotFork(NoFork::Seccomp(no.to_string()))),
+        }
+        let mut options = 0;
+        if let Some(thread) = self.tracees.get(tid) {
+            // It has been looked at: nothing is waited for any more.
+            thread.clear_breakpoints(tid);
+            options = thread.options;
+        }
+        let (made, copy) = ForkedCopy::make(&process, tid, instruction, options, &mut |patience| {
+            self.wait(Some(patience), false);
+        })
+        .map_err(refused)?;
+        if let Some(thread) = self.tracees.get(tid) {
+            thread.state = State::Standing { signal: made.signal };
+        }
+        let copy = copy.map_err(refused)?;
+        let copied = copy.pid;
+        self.copy = Some(copy);
+        testpoint::reached("copy", "made");
+        Ok(copied)
+    }
+
+    /// Ends the copy. How long a thread of the target stood for that; `None`: it is left as a zombie.
+    fn discard(&mut self) -> Option<Duration> {
+        match self.end_copy() {
+            None => Some(Duration::ZERO),
+            Some(copy) => copy.reap(&mut |patience| {
+                self.wait(Some(patience), false);
+            }),
+        }
+    }
+
+    /// Kills the copy. It is returned where the target lives, which must take note of its end then.
+    fn end_copy(&mut self) -> Option<ForkedCopy> {
+        let copy = self.copy.take()?;
+        copy.kill(&mut |patience| {
+            self.wait(Some(patience), false);
+        });
+        (!has_ended(&copy.end_of_target)).then_some(copy)
     }
 
     /// Lets everything go, with debug registers cleared. How long it stood.
@@ -172,6 +251,7 @@ impl Watch {
     /// the others are let go by our end.
     fn give_up(&mut self) -> io::Result<()> {
         self.let_go();
+        self.discard();
         while self.tracees.have_breakpoints() {
             self.wait(Some(Duration::from_millis(100)), false);
             self.news();
@@ -245,7 +325,7 @@ impl Watch {
                 let _ = ptrace::listen(tid);
                 return;
             }
-            Wait::Trap(_) | Wait::Event(_) | Wait::Ended => {}
+            Wait::Trap(_) | Wait::Event(_) | Wait::SystemCall | Wait::Ended => {}
         }
         let _ = ptrace::go_on(tid, 0);
     }
@@ -272,7 +352,7 @@ impl Watch {
         if let Some(thread) = self.tracees.get(tid) {
             thread.clear_breakpoints(tid);
         }
-        self.hold = Some(Hold { since, until: None });
+        self.hold = Some(Hold { pid: tid, since, until: None });
         match self.stop(tid, None) {
             Ok(_) => self.tell(&report),
             // It is being killed: its end follows.
@@ -287,4 +367,10 @@ impl Watch {
             let _ = self.socket.write_all(&line);
         }
     }
+}
+
+/// Whether the process behind a pidfd has ended.
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }

@@ -94,7 +94,7 @@ impl Island {
     pub(crate) fn bytes(&self, start: u64, end: u64) -> &[u8] {
         match self.span(start, end) {
             // SAFETY: the span lies within our own mapping, is initialised (zeros or copied bytes), was opened for reading
-            // by whoever planned it, and is no longer written once a Frozen hands out borrows.
+            // by whoever planned it, and is no longer written once a Taken hands out borrows.
             Ok((at, length)) => unsafe { std::slice::from_raw_parts(at.as_ptr().cast::<u8>(), length) },
             Err(_) => &[],
         }

@@ -11,3 +11,4 @@ pub(crate) mod probe;
 pub(crate) mod ptrace;
 pub(crate) mod seccomp;
 pub(crate) mod spawn;
+pub(crate) mod thread;

@@ -18,6 +18,8 @@ pub(crate) enum Wait {
     Trap(i32),
     /// One of the PTRACE_EVENT_… stops that were asked for.
     Event(i32),
+    /// It enters or leaves a system call (where PTRACE_O_TRACESYSGOOD was asked for).
+    SystemCall,
     /// It is gone: exit code or signal.
     Ended,
 }
@@ -104,6 +106,8 @@ pub(crate) fn poll_wait(tid: i32) -> io::Result<Option<(i32, Wait)>> {
         who if libc::WIFSTOPPED(status) => {
             let signal = libc::WSTOPSIG(status);
             let wait = match status >> 16 {
+                // PTRACE_O_TRACESYSGOOD sets bit 7, which no signal has.
+                0 if signal == libc::SIGTRAP | 0x80 => Wait::SystemCall,
                 0 => Wait::Signal(signal),
                 libc::PTRACE_EVENT_STOP => Wait::Trap(signal),
                 event => Wait::Event(event),
