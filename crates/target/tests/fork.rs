@@ -441,6 +441,41 @@ mod tests {
         small.end();
     }
 
+    /// Address space runs out at different points of our work; each is one error of three lines, and nobody is harmed.
+    #[test]
+    fn without_memory_for_us_there_is_an_error_and_no_harm() {
+        if !may_trace() {
+            return;
+        }
+        let mut busy = Busy::start(newest());
+        let mut failed = 0;
+        for megabytes in [12, 20, 40, 80, 160, 320, 640] {
+            for mode in ["fork", "freeze"] {
+                let output = Command::new("prlimit")
+                    .arg(format!("--as={}", megabytes << 20))
+                    .arg(command())
+                    .args([mode, &busy.pid.to_string()])
+                    .output()
+                    .unwrap();
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                match output.status.code() {
+                    Some(0) => {}
+                    Some(3) => {
+                        failed += 1;
+                        assert!(
+                            said.starts_with("error: ") && said.contains("\nwhy: ") && said.contains("\ntry: "),
+                            "{megabytes} MiB: {said}"
+                        );
+                    }
+                    other => panic!("{megabytes} MiB, {mode}: {other:?} {said}"),
+                }
+                busy.check_alone();
+            }
+        }
+        assert!(failed >= 4, "{failed} failed");
+        busy.end();
+    }
+
     /// A filter that answers one call with EPERM, all others with yes; it is installed by the program itself.
     #[test]
     fn a_seccomp_filter_is_asked_before_the_call_is_made() {

@@ -204,3 +204,114 @@ fn nothing_is_claimed_of_who_is_gone() {
     assert!(headroom.unseen.contains(&Unseen::List), "{headroom:?}");
     assert!(headroom.admits(memory::Bytes(0)).is_err());
 }
+
+/// A Python program with 64 MiB that it writes to all the time, page by page, in `group`.
+struct Writer(Child);
+
+impl Writer {
+    fn start(group: &Group) -> Writer {
+        let text = "import ctypes, os, sys, threading\n\
+            ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(2**64 - 1), 0, 0, 0)\n\
+            block = bytearray(64 << 20)\n\
+            def write():\n\
+            \x20   n = 0\n\
+            \x20   while True:\n\
+            \x20       n += 1\n\
+            \x20       for at in range(0, len(block), 4096): block[at] = n & 255\n\
+            threading.Thread(target=write, daemon=True).start()\n\
+            print('READY', flush=True)\n\
+            sys.stdin.readline()\n\
+            print('alive', flush=True)\n\
+            os._exit(0)";
+        let python = &testbed::interpreters().found.first().unwrap().path;
+        // It puts itself into the group before it is Python, so that all its memory is charged there.
+        let join = format!("echo $$ > {}; exec \"$@\"", group.inner.join("cgroup.procs").display());
+        let mut child = Command::new("sh")
+            .args(["-c", &join, "sh"])
+            .arg(python)
+            .args(["-I", "-c", text])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = [0u8; 6];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
+        Writer(child)
+    }
+
+    fn pid(&self) -> i32 {
+        self.0.id() as i32
+    }
+
+    /// It lives and ends by itself.
+    fn end(mut self) {
+        drop(self.0.stdin.take());
+        let mut said = String::new();
+        std::io::Read::read_to_string(self.0.stdout.as_mut().unwrap(), &mut said).unwrap();
+        assert_eq!(said, "alive\n");
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How often the kernel killed somebody in the group for want of memory.
+fn killed(group: &Group) -> u64 {
+    let file = if group.v1 { "memory.oom_control" } else { "memory.events" };
+    let text = std::fs::read_to_string(group.inner.join(file)).unwrap();
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok()).unwrap()
+}
+
+#[test]
+fn a_target_near_its_limit_is_frozen_and_one_with_room_is_forked() {
+    let Some(group) = Group::new("memory", "near") else { return };
+    std::fs::write(group.memory_limit(), (110 * MIB).to_string()).unwrap();
+    let writer = Writer::start(&group);
+    let process = exuvia_target::open(writer.pid()).unwrap();
+    let options = exuvia_target::TakeOptions {
+        guardian: env!("CARGO_BIN_EXE_exuvia-guardian-test").into(),
+        max_pause: std::time::Duration::from_secs(20),
+        ..exuvia_target::TakeOptions::default()
+    };
+    for _ in 0..5 {
+        let taken = exuvia_target::take(&process, &options).unwrap();
+        assert_eq!(taken.way(), exuvia_target::Way::Freeze);
+        let why = taken.instead_of_fork().unwrap();
+        assert!(why.contains(&group.memory_limit().display().to_string()), "{why}");
+    }
+    let fork = exuvia_target::TakeOptions { mode: exuvia_target::Mode::Fork, ..options.clone() };
+    match exuvia_target::take(&process, &fork) {
+        Err(exuvia_target::TargetError::CannotFork { problem: exuvia_target::ForkProblem::Tight(_), .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    // With room for every page twice it is forked, and what it writes meanwhile is charged to it.
+    std::fs::write(group.memory_limit(), (400 * MIB).to_string()).unwrap();
+    assert_eq!(exuvia_target::take(&process, &options).unwrap().way(), exuvia_target::Way::Fork);
+    assert_eq!(killed(&group), 0);
+    writer.end();
+}
+
+/// As `kubectl exec` starts it: our own memory counts against the target's limit.
+#[test]
+fn a_command_in_the_target_s_own_group_takes_nothing_that_is_not_there() {
+    let Some(group) = Group::new("memory", "inside") else { return };
+    std::fs::write(group.memory_limit(), (110 * MIB).to_string()).unwrap();
+    let writer = Writer::start(&group);
+    for mode in ["auto", "fork", "freeze", "live"] {
+        let join = format!("echo $$ > {}; exec \"$@\"", group.inner.join("cgroup.procs").display());
+        let output = Command::new("sh")
+            .args(["-c", &join, "sh", env!("CARGO_BIN_EXE_exuvia-guardian-test"), mode, &writer.pid().to_string()])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{mode}: {said}");
+        assert!(said.contains("too little memory") || said.contains("did not fork"), "{mode}: {said}");
+    }
+    assert_eq!(killed(&group), 0);
+    writer.end();
+}
