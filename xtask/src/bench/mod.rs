@@ -103,10 +103,11 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
             for turn in 1..=arguments.repeats(tool, *n) {
                 for sample in bench.samples(tool, *n)? {
                     println!(
-                        "N={n} {} {turn}: {:.0} ms, stands still {:.1} ms{}, {} MiB, {} objects",
+                        "N={n} {} {turn}: {:.0} ms, stands still {:.1} ms{}{}, {} MiB, {} objects",
                         sample.tool,
                         sample.wall_ms,
                         sample.pause_ms,
+                        sample.second_stop_ms.map(|ms| format!(", then {ms:.2} ms")).unwrap_or_default(),
                         sample.gap_ms.map(|gap| format!(" (the target saw {gap:.1} ms)")).unwrap_or_default(),
                         sample.peak_bytes >> 20,
                         sample.objects

@@ -63,6 +63,9 @@ pub(crate) struct Sample {
     pub(crate) wall_ms: f64,
     /// How long the tool says, or is known, to have kept the target from running.
     pub(crate) pause_ms: f64,
+    /// How long one thread of the target stood afterwards, to take note of the end of its copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) second_stop_ms: Option<f64>,
     /// The longest time between two steps of the target, as the target saw it (from outside only).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) gap_ms: Option<f64>,

@@ -105,6 +105,7 @@ impl Bench<'_> {
             n,
             wall_ms: measured.wall_ms,
             pause_ms: answer.pointer("/target/pause_ms").and_then(Value::as_f64).ok_or_else(|| missing("target.pause_ms"))?,
+            second_stop_ms: answer.pointer("/target/second_stop_ms").and_then(Value::as_f64),
             gap_ms,
             gap_before_ms: Some(gap_before_ms),
             peak_bytes: measured.peak_bytes,
@@ -125,6 +126,7 @@ impl Bench<'_> {
             wall_ms: answer.wall_ms,
             // It works in the target's only thread, with the lock held.
             pause_ms: answer.wall_ms,
+            second_stop_ms: None,
             gap_ms: None,
             gap_before_ms: None,
             peak_bytes: answer.extra_peak_bytes,

@@ -127,6 +127,7 @@ pub(crate) mod tests {
             n: 300_000,
             wall_ms: *wall_ms,
             pause_ms: wall_ms / 10.0,
+            second_stop_ms: None,
             gap_ms: None,
             gap_before_ms: None,
             peak_bytes: 64 << 20,
