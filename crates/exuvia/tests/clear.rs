@@ -103,7 +103,7 @@ fn not_ours() {
     }
     // As root another user is made of us; as a user, the first process is root's.
     if !nix::unistd::geteuid().is_root() {
-        check("1", "not permitted", "user 0", "sudo ");
+        check("1", "not permitted", "user 0", "exuvia");
         return;
     }
     let target = Started::python("");

@@ -8,7 +8,12 @@
 
 use std::fmt;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+use memory::Bytes;
+
+use crate::status::{name_of, tracing_process};
 
 /// This process and where it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +44,14 @@ impl Facts {
 pub struct ProcessFacts {
     /// Its PID, as we count.
     pub pid: i32,
+    /// The short name of its program.
+    pub name: String,
+    /// The kernel's state letter: `R`, `S`, `D`, `T` (stopped by a signal), `t` (in a trace stop), `Z` …
+    pub state: char,
+    /// The process that traces it, and that one's name.
+    pub tracer: Option<(i32, String)>,
+    /// What it has in memory (VmRSS).
+    pub resident: Bytes,
     /// Its PID in each PID namespace that it is in, the innermost last. More than one: it runs in a container of ours.
     pub pids_inside: Vec<i32>,
     /// Real, effective, saved and filesystem user.
@@ -68,6 +81,10 @@ impl ProcessFacts {
         let folder = format!("/proc/{pid}");
         let status = std::fs::read(format!("{folder}/status"))?;
         let mut facts = ProcessFacts::parse(pid, &String::from_utf8_lossy(&status));
+        facts.tracer = facts.tracer.map(|(thread, _)| {
+            let process = tracing_process(thread);
+            (process, name_of(process))
+        });
         facts.namespaces = Namespaces::of(Path::new(&folder));
         facts.label = std::fs::read(format!("{folder}/attr/current"))
             .ok()
@@ -93,8 +110,14 @@ impl ProcessFacts {
             *user = text.parse().unwrap_or_default();
         }
         let filters = field("Seccomp_filters").and_then(|t| t.parse().ok());
+        let kib = |name: &str| field(name).and_then(|t| t.strip_suffix("kB")?.trim().parse::<u64>().ok());
+        let tracer = field("TracerPid").and_then(|t| t.parse().ok()).filter(|thread| *thread != 0);
         ProcessFacts {
             pid,
+            name: field("Name").unwrap_or_default().to_string(),
+            state: field("State").and_then(|t| t.chars().next()).unwrap_or('?'),
+            tracer: tracer.map(|thread| (thread, String::new())),
+            resident: Bytes(kib("VmRSS").unwrap_or(0).saturating_mul(1024)),
             pids_inside: field("NSpid").unwrap_or_default().split_ascii_whitespace().filter_map(|t| t.parse().ok()).collect(),
             users,
             effective: set("CapEff"),
@@ -198,6 +221,11 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
+    /// Whether capabilities held here count towards the whole machine. Where the kernel does not say, nothing speaks against it.
+    pub fn in_first_user(&self) -> bool {
+        self.user.is_none_or(|n| n == Namespace::FIRST_USER)
+    }
+
     fn of(process: &Path) -> Namespaces {
         let read = |name: &str| Namespace::parse(std::fs::read_link(process.join("ns").join(name)).ok()?.to_str()?);
         Namespaces { user: read("user"), pid: read("pid"), mount: read("mnt"), cgroup: read("cgroup") }
@@ -245,6 +273,8 @@ pub enum ContainerSign {
     CgroupNamespace,
     /// The control group's path names a container runtime.
     CgroupPath(String),
+    /// The root folder is not that of process 1: a chroot.
+    OtherRoot,
 }
 
 impl fmt::Display for ContainerSign {
@@ -257,6 +287,7 @@ impl fmt::Display for ContainerSign {
             ContainerSign::PidNamespace => write!(f, "a PID namespace of its own"),
             ContainerSign::UserNamespace => write!(f, "a user namespace of its own"),
             ContainerSign::CgroupNamespace => write!(f, "a control group namespace of its own"),
+            ContainerSign::OtherRoot => write!(f, "a root folder of its own (chroot)"),
             ContainerSign::CgroupPath(path) => write!(f, "control group {path}"),
         }
     }
@@ -279,10 +310,22 @@ fn container_signs(us: &ProcessFacts) -> Vec<ContainerSign> {
     when(pid.is_some_and(|n| n != Namespace::FIRST_PID), ContainerSign::PidNamespace);
     when(user.is_some_and(|n| n != Namespace::FIRST_USER), ContainerSign::UserNamespace);
     when(cgroup.is_some_and(|n| n != Namespace::FIRST_CGROUP), ContainerSign::CgroupNamespace);
+    when(other_root(), ContainerSign::OtherRoot);
     if let Some(path) = std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|t| runtime_path(&t)) {
         when(true, ContainerSign::CgroupPath(path));
     }
     signs
+}
+
+/// Whether our root folder is another than that of process 1. Where that may not be seen: whether it is no mount, since of
+/// the mounts only those below it are listed.
+fn other_root() -> bool {
+    let identity = |path: &str| std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
+    if let (Some(ours), Some(theirs)) = (identity("/"), identity("/proc/1/root/")) {
+        return ours != theirs;
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    !mounts.is_empty() && !mounts.lines().any(|l| l.split(' ').nth(4) == Some("/"))
 }
 
 /// The first path of a control group that a container runtime has named.
@@ -348,10 +391,11 @@ mod tests {
 
     #[test]
     fn fields_are_read_and_absent_ones_are_not_made_up() {
-        let status = "Name:\tx\nUid:\t1\t2\t3\t4\nNSpid:\t700\t7\nCapInh:\t0\nCapPrm:\t0000000000280000\nCapEff:\t0000000000080000\n\
+        let status = "Name:\tx\nState:\tT (stopped)\nTracerPid:\t77\nVmRSS:\t   9876 kB\nUid:\t1\t2\t3\t4\nNSpid:\t700\t7\nCapInh:\t0\nCapPrm:\t0000000000280000\nCapEff:\t0000000000080000\n\
             CapBnd:\t0000004000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t3\n";
         let facts = ProcessFacts::parse(700, status);
         assert_eq!((facts.users, facts.pids_inside.as_slice()), ([1, 2, 3, 4], &[700, 7][..]));
+        assert_eq!((facts.state, facts.tracer.map(|t| t.0), facts.resident), ('T', Some(77), Bytes(9876 << 10)));
         let held =
             |set: Capabilities| Capability::ALL.into_iter().filter(|c| set.has(*c)).map(|c| c.to_string()).collect::<Vec<_>>().join(" ");
         assert_eq!(held(facts.effective), "CAP_SYS_PTRACE");
@@ -359,7 +403,7 @@ mod tests {
         assert_eq!(held(facts.bounding), "CAP_PERFMON");
         assert_eq!((facts.no_new_privileges, facts.seccomp), (Some(true), Some(Seccomp::Filters { count: Some(3) })));
         let silent = ProcessFacts::parse(1, "Name:\tx\n");
-        assert_eq!((silent.no_new_privileges, silent.seccomp), (None, None));
+        assert_eq!((silent.no_new_privileges, silent.seccomp, silent.tracer), (None, None, None));
         assert_eq!(Namespace::parse("pid:[4026531836]"), Some(Namespace::FIRST_PID));
         assert_eq!(Namespace::parse("pid:4026531836"), None);
     }

@@ -6,7 +6,7 @@
 //! is charged to ours.
 //! Sources: proc_meminfo(5), proc_sys_vm(5) overcommit_memory; Documentation/admin-guide/cgroup-v2.rst (memory.max, memory.high,
 //! memory.current, memory.stat, pids.max), cgroup-v1/memory.rst (memory.limit_in_bytes, memory.memsw.limit_in_bytes,
-//! total_inactive_file, hierarchical_memory_limit), cgroup-v1/pids.rst.
+//! total_inactive_file, hierarchical_memory_limit), cgroup-v1/pids.rst; getrlimit(2) RLIMIT_NPROC, proc_pid_limits(5).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use memory::Bytes;
 
 use crate::cgroup::{read_small, Groups, Unseen};
+use crate::facts::{Capability, ProcessFacts};
 
 /// Kernel memory that a copy costs beside the pages: its page tables are a 512th, its stack and structures less than this.
 const OVERHEAD: u64 = 8 << 20;
@@ -54,6 +55,13 @@ pub enum Limit {
     Commit,
     /// The machine's number of threads or process ids (`kernel.threads-max`, `kernel.pid_max`).
     MachineProcesses,
+    /// RLIMIT_NPROC of the process: how many threads its user may have.
+    UserProcesses {
+        /// The user.
+        user: u32,
+        /// What the limit is.
+        limit: u64,
+    },
     /// Nothing that can be read limits.
     Nothing,
 }
@@ -68,6 +76,7 @@ impl fmt::Display for Limit {
             }
             Limit::Machine => write!(f, "/proc/meminfo (MemAvailable)"),
             Limit::Commit => write!(f, "vm.overcommit_memory 2 (CommitLimit in /proc/meminfo)"),
+            Limit::UserProcesses { user, limit } => write!(f, "ulimit -u of user {user} ({limit})"),
             Limit::MachineProcesses => write!(f, "kernel.threads-max or kernel.pid_max"),
             Limit::Nothing => write!(f, "no limit"),
         }
@@ -121,10 +130,16 @@ impl fmt::Display for Tight {
 }
 
 impl Headroom {
+    /// Whether a forked copy fits of a process that has `resident` to copy. What it writes meanwhile is doubled at the cost of
+    /// its control groups; what we read of the copy takes as much again, from the machine.
+    pub fn admits_fork(&self, resident: Bytes) -> Result<(), Tight> {
+        self.admits(if self.limited_by == Limit::Machine { Bytes(resident.0.saturating_mul(2)) } else { resident })
+    }
+
     /// Whether a forked copy fits whose every private writable page, `writable` in all, the target might write to while it
     /// lives. Limits above the container that nobody can see do not refuse it; a group of the target that cannot be seen does.
     pub fn admits(&self, writable: Bytes) -> Result<(), Tight> {
-        let needed = Bytes(writable.0.saturating_add(writable.0 / 512).saturating_add(OVERHEAD));
+        let needed = fork_cost(writable);
         if let Some(unseen) = self.unseen.iter().find(|u| !matches!(u, Unseen::Above { .. })) {
             return Err(Tight::Unknown(unseen.clone()));
         }
@@ -141,6 +156,11 @@ impl Headroom {
     }
 }
 
+/// What a forked copy may cost, if the target writes to each of its `writable` bytes while the copy lives.
+pub(crate) fn fork_cost(writable: Bytes) -> Bytes {
+    Bytes(writable.0.saturating_add(writable.0 / 512).saturating_add(OVERHEAD))
+}
+
 /// What is left for `pid`, as of now. A limit that cannot be read does not limit; what is out of sight is named.
 pub fn headroom_of(pid: i32) -> Headroom {
     let memory = Groups::find(pid, "memory");
@@ -153,7 +173,7 @@ pub fn headroom_of(pid: i32) -> Headroom {
     let groups = memory.folders.iter().flat_map(|folder| hard_limits(folder));
     let (left, limited_by) = least(groups.chain(machine).chain(commit)).unwrap_or((u64::MAX, Limit::Nothing));
     let before_throttling = least(memory.folders.iter().filter_map(|f| soft_limit(f))).map(|(left, limit)| (Bytes(left), limit));
-    let processes = least(pids.folders.iter().filter_map(|f| pids_left(f)).chain(machine_pids_left()));
+    let processes = least(pids.folders.iter().filter_map(|f| pids_left(f)).chain(user_pids_left(pid)).chain(machine_pids_left()));
 
     let unseen = memory.unseen.into_iter().chain(pids.unseen.into_iter().filter(|u| *u != Unseen::List)).collect();
     Headroom { bytes: Bytes(left), limited_by, before_throttling, processes, unseen }
@@ -236,11 +256,52 @@ fn pids_left(folder: &Path) -> Option<(u64, Limit)> {
     left_below(folder, "pids.max", "pids.current", 0)
 }
 
+/// What RLIMIT_NPROC leaves to the user of `pid`, where that may be little. The kernel counts threads by real user, of all the
+/// machine; we see those of our PID namespace, so there may be less left than this. Exempt are the machine's root and who
+/// holds CAP_SYS_RESOURCE or CAP_SYS_ADMIN towards the machine (copy_process in Linux's kernel/fork.c).
+fn user_pids_left(pid: i32) -> Option<(u64, Limit)> {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let limit = soft_process_limit(&limits)?;
+    // No user has more threads than there are: where even all of them leave room, nobody needs to be counted.
+    const AMPLE: u64 = 1024;
+    if machine_threads().is_some_and(|all| limit.saturating_sub(all) > AMPLE) {
+        return None;
+    }
+    let facts = ProcessFacts::of(pid).ok()?;
+    let [user, ..] = facts.users;
+    let of_the_machine = facts.namespaces.in_first_user();
+    let capable = facts.effective.has(Capability::SysResource) || facts.effective.has(Capability::SysAdmin);
+    if of_the_machine && (user == 0 || capable) {
+        return None;
+    }
+    Some((limit.saturating_sub(threads_of_user(user)), Limit::UserProcesses { user, limit }))
+}
+
+/// `Max processes             94364                94364                processes`: the soft limit comes first.
+fn soft_process_limit(limits: &str) -> Option<u64> {
+    limits.lines().find_map(|l| l.strip_prefix("Max processes")?.split_ascii_whitespace().next()?.parse().ok())
+}
+
+/// All threads that run as this real user, as far as they can be seen.
+fn threads_of_user(user: u32) -> u64 {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return 0 };
+    let threads = |status: &str| -> Option<u64> {
+        let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)?.split_ascii_whitespace().next());
+        (field("Uid:")?.parse() == Ok(user)).then(|| field("Threads:")?.parse().ok())?
+    };
+    let pids = entries.flatten().filter(|e| e.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit));
+    let status = |e: std::fs::DirEntry| std::fs::read(e.path().join("status")).ok();
+    pids.filter_map(status).filter_map(|text| threads(&String::from_utf8_lossy(&text))).sum()
+}
+
+/// Fourth field: runnable/all threads of the machine (proc_loadavg(5)).
+fn machine_threads() -> Option<u64> {
+    read_small(Path::new("/proc/loadavg"))?.split(' ').nth(3)?.split_once('/')?.1.parse().ok()
+}
+
 fn machine_pids_left() -> Option<(u64, Limit)> {
     let limit = ["/proc/sys/kernel/threads-max", "/proc/sys/kernel/pid_max"].iter().filter_map(|f| number(Path::new(f))).min()?;
-    // Fourth field: runnable/all threads of the machine (proc_loadavg(5)).
-    let used: u64 = read_small(Path::new("/proc/loadavg"))?.split(' ').nth(3)?.split_once('/')?.1.parse().ok()?;
-    Some((limit.saturating_sub(used), Limit::MachineProcesses))
+    Some((limit.saturating_sub(machine_threads()?), Limit::MachineProcesses))
 }
 
 #[cfg(test)]
@@ -320,6 +381,16 @@ mod tests {
         assert_eq!(commit_left("CommitLimit:    30 kB\nCommitted_AS:   10 kB\n"), Some(20480));
         assert!(headroom() > Bytes(0));
         assert!(machine_pids_left().unwrap().0 > 0);
+    }
+
+    #[test]
+    fn the_soft_limit_of_processes_is_read() {
+        let text = "Limit  Soft Limit  Hard Limit  Units\nMax processes             94364                unlimited            processes\n";
+        assert_eq!(soft_process_limit(text), Some(94364));
+        assert_eq!(soft_process_limit("Max processes             unlimited            unlimited            processes\n"), None);
+        // Whoever runs this has this thread.
+        assert!(threads_of_user(nix::unistd::getuid().as_raw()) > 0);
+        assert_eq!(threads_of_user(4_000_000_001), 0);
     }
 
     #[test]

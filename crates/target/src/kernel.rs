@@ -111,10 +111,13 @@ impl Kernel {
             populate_write: Feature::of(probe::populate_write()),
             huge_pages,
         };
+        // Pages of our own memory that were written to are in the child from its first moment on; those of files are not.
+        let written = std::hint::black_box(Box::new(1u8));
+        let written_at = &raw const *written as u64;
         let Ok(subject) = Subject::start() else { return kernel };
         let child = subject.pid();
         kernel.bulk_reads = bulk_read(child);
-        kernel.pagemap = pagemap(child);
+        kernel.pagemap = pagemap(child, written_at);
         kernel.tracing = Feature::of(stop(child));
         if kernel.tracing.works() {
             kernel.syscall_info = Feature::of(probe::syscall_info(child));
@@ -163,9 +166,9 @@ fn bulk_read(child: i32) -> Feature {
     }
 }
 
-/// The page of code that the child runs is there.
-fn pagemap(child: i32) -> Feature {
-    let page = Subject::landing() / PAGE * PAGE;
+/// The page at `address` is there.
+fn pagemap(child: i32, address: u64) -> Feature {
+    let page = address / PAGE * PAGE;
     let mut runs = Vec::new();
     match Pagemap::open(child).and_then(|map| map.runs(page, page + PAGE, Want::Touched, &mut runs)) {
         Ok(()) if runs.is_empty() => Feature::NoEffect,

@@ -40,7 +40,7 @@ pub use kernel::{Feature, HugePages, Kernel};
 pub use launch::{launch, Ending, LaunchOptions, Launched, Moment};
 pub use maps::parse_maps;
 pub use process::{open, Process};
-pub use rights::Missing;
+pub use rights::{as_root, Missing};
 pub use seccomp::{Action, ForkCall, ForkVerdict, Unreadable};
 pub use take::{forecast, take, Forecast, Mode, TakeOptions};
 pub use taken::{Cost, Taken, Thread, Way};

@@ -8,6 +8,7 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::facts::{Capability, Namespace, ProcessFacts, Seccomp};
 use crate::status::Status;
 
 /// CAP_SYS_PTRACE, bit 19 of a capability set (capabilities(7)).
@@ -32,6 +33,8 @@ pub enum Missing {
     Undumpable,
     /// We are root, but in a container or user namespace without CAP_SYS_PTRACE.
     Capability,
+    /// We have CAP_SYS_PTRACE in a user namespace of our own, and it runs outside of that.
+    UserNamespace,
     /// None of the rules we know: a security module or a seccomp filter.
     Unknown,
 }
@@ -45,6 +48,7 @@ impl fmt::Display for Missing {
             Missing::Yama { scope } => write!(f, "kernel.yama.ptrace_scope is {scope}"),
             Missing::Undumpable => write!(f, "it has made itself undumpable (PR_SET_DUMPABLE or a set-user-ID program)"),
             Missing::Capability => write!(f, "this is root without CAP_SYS_PTRACE, as in a container"),
+            Missing::UserNamespace => write!(f, "it runs outside of this user namespace, where the rights of its root end"),
             Missing::Unknown => write!(f, "a security module or seccomp filter forbids ptrace here"),
         }
     }
@@ -56,7 +60,12 @@ impl Missing {
         let (Ok(theirs), Ok(ours)) = (Status::read(pid), Status::read(std::process::id() as i32)) else { return Missing::Unknown };
         let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok().and_then(|s| s.trim().parse().ok()).unwrap_or(0u8);
         let undumpable = owner_of_files(pid).is_ok_and(|owner| owner != theirs.uids[1]);
-        Missing::judge(&theirs, &ours, scope, undumpable)
+        let us = ProcessFacts::of(std::process::id() as i32).ok();
+        let inside = us.is_some_and(|us| !us.namespaces.in_first_user());
+        match Missing::judge(&theirs, &ours, scope, undumpable) {
+            Missing::Unknown if inside && ours.capabilities & CAP_SYS_PTRACE != 0 => Missing::UserNamespace,
+            missing => missing,
+        }
     }
 
     /// The decision alone, in the kernel's order (__ptrace_may_access, then the security modules).
@@ -91,10 +100,8 @@ impl Missing {
             Missing::Yama { scope: 3.. } => {
                 "no process may be traced until a reboot with kernel.yama.ptrace_scope below 3; read a core file".to_string()
             }
-            // Being root may be all that is missing, in a container too.
-            Missing::OtherUser { .. } | Missing::Undumpable => sudo(pid),
-            // A container's root has no CAP_SYS_PTRACE by default.
-            Missing::Yama { .. } | Missing::Capability | Missing::Unknown => container().unwrap_or_else(|| sudo(pid)),
+            _ if std::env::args_os().len() < 2 => format!("{} {pid}", as_root()),
+            _ => as_root(),
         }
     }
 }
@@ -105,31 +112,71 @@ pub(crate) fn owner_of_files(pid: i32) -> std::io::Result<u32> {
     std::fs::metadata(format!("/proc/{pid}/status")).map(|m| m.uid())
 }
 
-/// `sudo` with the full path of this program, since sudo's own search path is not the user's, and its arguments.
-fn sudo(pid: i32) -> String {
+/// This command again, as root, with the full path of this program, since root's search path is not the user's, and its
+/// arguments. What follows `#` says where to run it, where a child of this shell could not get the right even so.
+pub fn as_root() -> String {
     let exe = std::env::current_exe().unwrap_or_else(|_| "exuvia".into());
-    let mut words = vec!["sudo".to_string(), quote(exe.as_os_str().to_os_string())];
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    if arguments.is_empty() {
-        words.push(pid.to_string());
+    let words: Vec<String> = [exe.into_os_string()].into_iter().chain(std::env::args_os().skip(1)).map(quote).collect();
+    let line = words.join(" ");
+    let us = ProcessFacts::of(std::process::id() as i32).ok();
+    let never = us.as_ref().is_some_and(|us| !us.bounding.has(Capability::SysPtrace));
+    if let Some(way_in) = container(&line).filter(|_| never) {
+        return way_in;
     }
-    words.extend(arguments.into_iter().map(quote));
-    words.join(" ")
+    let mut line = elevated(&line, on_path("sudo") || !on_path("su"));
+    if let Some(elsewhere) = us.as_ref().and_then(elsewhere) {
+        line += "  # ";
+        line += elsewhere;
+    }
+    line
 }
 
-/// The way into a container with the right, when we are in one.
-fn container() -> Option<String> {
+/// A command line as root's.
+fn elevated(line: &str, by_sudo: bool) -> String {
+    if by_sudo {
+        format!("sudo {line}")
+    } else {
+        format!("su -c {}", quote(line.into()))
+    }
+}
+
+/// Where root's rights are to be had, when neither this process nor what it starts can get them.
+fn elsewhere(us: &ProcessFacts) -> Option<&'static str> {
+    let other = |ours: Option<Namespace>, first| ours.is_some_and(|n| n != first);
+    if other(us.namespaces.pid, Namespace::FIRST_PID) {
+        Some("on the host, with the PID that it has there")
+    } else if other(us.namespaces.user, Namespace::FIRST_USER) {
+        Some("in a shell outside of this user namespace")
+    } else if !matches!(us.seccomp, None | Some(Seccomp::Off)) {
+        Some("in another shell: this one is under a seccomp filter")
+    } else if us.no_new_privileges == Some(true) {
+        Some("in another shell: no_new_privs is set here")
+    } else if !us.bounding.has(Capability::SysPtrace) {
+        Some("in another shell: CAP_SYS_PTRACE was taken from this one for good")
+    } else if us.users[1] == 0 && us.effective.has(Capability::SysPtrace) {
+        Some("on the host: here even root's rights do not suffice")
+    } else {
+        None
+    }
+}
+
+fn on_path(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+}
+
+/// The way to the right from outside of the container that we are in: its root has no CAP_SYS_PTRACE by default, and can
+/// never get it from inside.
+fn container(line: &str) -> Option<String> {
     if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
         let pod = std::env::var("HOSTNAME").unwrap_or_else(|_| "POD".to_string());
         return Some(format!("kubectl debug --profile=sysadmin --target=CONTAINER -it {} --image=IMAGE_WITH_EXUVIA", quote(pod.into())));
     }
-    if Path::new("/.dockerenv").exists() {
-        return Some("docker run --cap-add=SYS_PTRACE … (or from the host: sudo exuvia with the host's PID)".to_string());
-    }
-    if Path::new("/run/.containerenv").exists() {
-        return Some("podman run --cap-add=SYS_PTRACE … (or from the host: sudo exuvia with the host's PID)".to_string());
-    }
-    None
+    let engines = [("/.dockerenv", "docker"), ("/run/.containerenv", "podman")];
+    let (_, engine) = engines.into_iter().find(|(sign, _)| Path::new(sign).exists())?;
+    // Unless it was given another, a container's host name is the beginning of its id, which its engine takes for it.
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = Some(name.trim()).filter(|n| n.len() == 12 && n.bytes().all(|b| b.is_ascii_hexdigit())).unwrap_or("CONTAINER");
+    Some(format!("{engine} exec --privileged -u root {name} {line}  # on the host; or start the container with --cap-add=SYS_PTRACE"))
 }
 
 /// A word as a shell reads it back.
@@ -146,6 +193,7 @@ fn quote(word: OsString) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::{Capabilities, Namespaces};
 
     fn user(uid: u32, capabilities: u64) -> Status {
         Status { uids: [uid; 4], capabilities, ..Status::default() }
@@ -180,8 +228,33 @@ mod tests {
 
     #[test]
     fn the_advice_names_our_full_path() {
-        let advice = sudo(4121);
+        let advice = as_root();
         let exe = std::env::current_exe().unwrap();
-        assert!(advice.starts_with(&format!("sudo {}", exe.display())), "{advice}");
+        assert!(advice.contains(&exe.display().to_string()), "{advice}");
+        let engine = ["docker exec ", "podman exec ", "kubectl debug "].iter().any(|e| advice.starts_with(e));
+        assert!(engine || advice.starts_with(if on_path("sudo") { "sudo " } else { "su -c " }), "{advice}");
+        assert_eq!(elevated("/x/exuvia types 7", true), "sudo /x/exuvia types 7");
+        assert_eq!(elevated("/x/exuvia types 7", false), "su -c '/x/exuvia types 7'");
+    }
+
+    #[test]
+    fn where_sudo_gains_nothing_the_advice_says_where_it_does() {
+        let mut us = ProcessFacts::of(std::process::id() as i32).unwrap();
+        us.namespaces = Namespaces { user: Some(Namespace::FIRST_USER), pid: Some(Namespace::FIRST_PID), ..us.namespaces };
+        (us.no_new_privileges, us.seccomp, us.bounding) = (Some(false), Some(Seccomp::Off), Capabilities(!0));
+        (us.users, us.effective) = ([1000; 4], Capabilities(0));
+        assert_eq!(elsewhere(&us), None);
+        (us.users, us.effective) = ([0; 4], Capabilities(!0));
+        assert!(elsewhere(&us).unwrap().contains("do not suffice"));
+        us.bounding = Capabilities(!(1 << 19));
+        assert!(elsewhere(&us).unwrap().contains("CAP_SYS_PTRACE"));
+        us.no_new_privileges = Some(true);
+        assert!(elsewhere(&us).unwrap().contains("no_new_privs"));
+        us.seccomp = Some(Seccomp::Filters { count: None });
+        assert!(elsewhere(&us).unwrap().contains("seccomp"));
+        us.namespaces.user = Some(Namespace(1));
+        assert!(elsewhere(&us).unwrap().contains("user namespace"));
+        us.namespaces.pid = Some(Namespace(1));
+        assert!(elsewhere(&us).unwrap().contains("PID"));
     }
 }

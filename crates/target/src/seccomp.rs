@@ -12,7 +12,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::bpf::{BadFilter, Call, Filter};
-use crate::status::Status;
+use crate::facts::{Capability, ProcessFacts, Seccomp};
 use crate::sys::seccomp::filter;
 
 /// MAX_INSNS_PER_PATH: the kernel lets a thread have no more than this in all its filters, each counted 4 longer than it is.
@@ -175,12 +175,23 @@ pub(crate) fn read(tid: i32) -> Filters {
 }
 
 /// Why the filters of a process cannot be read, as far as that is known without stopping it; `None`: they can, or it has none.
+/// CAP_SYS_ADMIN of a user namespace is none here, and who is filtered itself may not look (seccomp_get_filter's caller,
+/// ptrace_request in Linux's kernel/seccomp.c).
 pub(crate) fn refused_to_us(pid: i32) -> Option<Unreadable> {
-    const CAP_SYS_ADMIN: u64 = 1 << 21;
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let filtered = mode(&status).is_some_and(|mode| mode > 1);
-    let may_look = Status::read(std::process::id() as i32).map_or(true, |own| own.capabilities & CAP_SYS_ADMIN != 0);
-    (filtered && !may_look).then_some(Unreadable::NotPermitted)
+    if !is_filtered(pid) {
+        return None;
+    }
+    let us = ProcessFacts::of(std::process::id() as i32).ok()?;
+    let outside = us.namespaces.in_first_user();
+    if !us.effective.has(Capability::SysAdmin) || !outside {
+        return Some(Unreadable::NotPermitted);
+    }
+    (!matches!(us.seccomp, None | Some(Seccomp::Off))).then_some(Unreadable::OurselvesFiltered)
+}
+
+/// Whether the main thread of a process has filters.
+pub(crate) fn is_filtered(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| mode(&status).is_some_and(|mode| mode > 1))
 }
 
 /// `Seccomp:` of `/proc/PID/status`: 0 none, 1 strict, 2 filters.

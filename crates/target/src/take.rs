@@ -12,7 +12,7 @@ use memory::{Addr, Bytes, Mapping, Memory};
 use crate::copy::{is_elf, Copy};
 use crate::error::{ForkProblem, TargetError};
 use crate::guardian::Guardian;
-use crate::headroom::{headroom, headroom_of, Limit};
+use crate::headroom::{fork_cost, headroom, headroom_of};
 use crate::plan::Plan;
 use crate::process::Process;
 use crate::seccomp;
@@ -85,6 +85,11 @@ pub struct Forecast {
     pub resident: Bytes,
     /// The pause to expect. Zero where nothing would be stopped.
     pub pause: Duration,
+    /// It would be a fork, but the target has filters of system calls, which are only read in the stop: where they do not allow
+    /// it, it becomes a freeze with this pause.
+    pub else_freeze: Option<Duration>,
+    /// What a forked copy may cost at most, in memory that is charged to the target's control groups.
+    pub fork_cost: Bytes,
 }
 
 /// Takes the memory of a process. A process that was stopped before (state `T`) is read too, and still stopped afterwards.
@@ -107,7 +112,9 @@ pub fn forecast(process: &Process, mode: Mode) -> Result<Forecast, TargetError> 
     let (copy, resident) = Copy::prepare(process, plan(process, &process.mappings()?))?;
     let (way, obstacle) = choose(process, mode, resident)?;
     let pause = expected_pause(way, &copy, process, resident)?;
-    Ok(Forecast { way, not_fork: obstacle.map(|o| o.to_string()), resident, pause })
+    let undecided = way == Way::Fork && seccomp::is_filtered(process.pid());
+    let else_freeze = if undecided { Some(expected_pause(Way::Freeze, &copy, process, resident)?) } else { None };
+    Ok(Forecast { way, not_fork: obstacle.map(|o| o.to_string()), resident, pause, else_freeze, fork_cost: fork_cost(resident) })
 }
 
 /// The way, and what speaks against a fork where one would have been made.
@@ -131,11 +138,7 @@ fn obstacle(process: &Process, resident: Bytes) -> Result<Option<ForkProblem>, T
     if let Some(unreadable) = seccomp::refused_to_us(process.pid()) {
         return Ok(Some(ForkProblem::Seccomp(unreadable.to_string())));
     }
-    // The copy shares the target's pages; what the target writes meanwhile is doubled, at the cost of its control groups. And
-    // what we read takes as much again, from the machine.
-    let left = headroom_of(process.pid());
-    let needed = if left.limited_by == Limit::Machine { Bytes(resident.0.saturating_mul(2)) } else { resident };
-    Ok(left.admits(needed).err().map(ForkProblem::Tight))
+    Ok(headroom_of(process.pid()).admits_fork(resident).err().map(ForkProblem::Tight))
 }
 
 fn expected_pause(way: Way, copy: &Copy, process: &Process, resident: Bytes) -> Result<Duration, TargetError> {

@@ -423,21 +423,40 @@ mod tests {
         }
         // A user of its own who has one process and may have no more. The interpreter must be one that everybody may run.
         let mut command = Command::new("setpriv");
-        command.args(["--reuid=64999", "--regid=64999", "--clear-groups", "prlimit", "--nproc=1", "/usr/bin/python3.11"]);
+        command.args(["--reuid=64999", "--regid=64999", "--clear-groups", "prlimit", "--nproc=99", "/usr/bin/python3.11"]);
         if !std::path::Path::new("/usr/bin/python3.11").exists() {
             return println!("left out: no /usr/bin/python3.11");
         }
         let (small, _) = Small::start_with(command, "print('READY', flush=True)\nsys.stdin.read()");
-        let process = open(small.pid()).unwrap();
+        let pid = small.pid();
+        let process = open(pid).unwrap();
+        assert_eq!(take(&process, &TakeOptions { mode: Mode::Auto, ..fork_options() }).unwrap().way(), Way::Fork);
+
+        // The last process goes while the call is made.
+        let folder = Scratch::new().unwrap();
+        let file = folder.path().join("here");
+        let held = Command::new(self::command())
+            .args(["auto", &pid.to_string()])
+            .env("EXUVIA_TEST_STOP_AT", format!("clone-prepared={}", file.display()))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_for("clone-prepared", || file.exists().then_some(()));
+        // As that user: over others' limits not every root has a say (CAP_SYS_RESOURCE).
+        let user = ["--reuid=64999", "--regid=64999", "--clear-groups", "prlimit", "--nproc=1", &format!("--pid={pid}")];
+        assert!(Command::new("setpriv").args(user).status().unwrap().success());
+        std::fs::remove_file(&file).unwrap();
+        let said = held.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(said.starts_with("Freeze ") && said.contains("clone: Resource temporarily unavailable"), "{said}");
+
+        // Afterwards it is known beforehand.
         match take(&process, &fork_options()) {
-            Err(TargetError::CannotFork { problem: ForkProblem::Clone(error), .. }) => {
-                assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+            Err(TargetError::CannotFork { problem: ForkProblem::Tight(tight), .. }) => {
+                assert_eq!(tight.to_string(), "only 0 more processes are allowed: ulimit -u of user 64999 (1)");
             }
             other => panic!("{other:?}"),
         }
-        let taken = take(&process, &TakeOptions { mode: Mode::Auto, ..fork_options() }).unwrap();
-        assert_eq!(taken.way(), Way::Freeze);
-        assert!(taken.instead_of_fork().unwrap().contains("clone"), "{:?}", taken.instead_of_fork());
         small.end();
     }
 

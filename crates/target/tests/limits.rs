@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use exuvia_target::{headroom_of, Limit, Unseen};
+use exuvia_target::{headroom_of, Limit, Tight, Unseen};
 
 /// Two groups of our own, one in the other, removed at the end.
 struct Group {
@@ -145,6 +145,31 @@ fn processes_are_counted_too() {
     let headroom = headroom_of(shell.pid());
     assert_eq!(headroom.processes, Some((11, Limit::Group { file, limit: 12 })));
     assert!(headroom.admits(memory::Bytes(0)).is_err());
+}
+
+/// A user that nobody else is, whose limit is not root's to exceed.
+#[test]
+fn the_limit_of_its_user_counts() {
+    let shell = |limited: &[&str]| {
+        let words = [&["--reuid=47110", "--clear-groups"], limited, &["sh"]].concat();
+        Shell(Command::new("setpriv").args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+    };
+    if !nix::unistd::geteuid().is_root() {
+        return leave_out("only root becomes another user").unwrap_or(());
+    }
+    let (mut wide, mut tight) = (shell(&[]), shell(&["prlimit", "--nproc=12"]));
+    // Each is the shell by now.
+    wide.run("true");
+    tight.run("true");
+    let found = headroom_of(tight.pid());
+    assert_eq!(found.processes, Some((10, Limit::UserProcesses { user: 47110, limit: 12 })));
+    assert!(matches!(found.admits(memory::Bytes(0)), Err(Tight::Processes { left: 10, .. })));
+    assert!(matches!(headroom_of(wide.pid()).processes, Some((_, limit)) if limit != found.processes.clone().unwrap().1));
+    // Root is exempt, whatever its limit says.
+    let line = ["--nproc=12", "sh"];
+    let mut root = Shell(Command::new("prlimit").args(line).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+    root.run("true");
+    assert!(!matches!(headroom_of(root.pid()).processes, Some((_, Limit::UserProcesses { .. }))));
 }
 
 #[test]

@@ -6,8 +6,9 @@
 //! Sources: setsid(2), prctl(2) PR_SET_PTRACER, fcntl(2).
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -20,7 +21,7 @@ pub(crate) fn guardian(program: &Path, argument: &str, socket: BorrowedFd<'_>) -
     let fd = socket.as_raw_fd();
     let mut command = Command::new(program);
     command.arg(argument).arg("--socket").arg(fd.to_string());
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
+    command.stdin(nothing()?).stdout(nothing()?).stderr(nothing()?).current_dir("/");
     // SAFETY: the closure calls setsid and fcntl only, both signal-safe, and touches no memory but its own integer.
     unsafe {
         command.pre_exec(move || {
@@ -31,6 +32,14 @@ pub(crate) fn guardian(program: &Path, argument: &str, socket: BorrowedFd<'_>) -
         });
     }
     command.spawn()
+}
+
+/// Nothing to read and nobody to listen. In a new root folder there may be no `/dev/null`: a socket without another end.
+fn nothing() -> io::Result<Stdio> {
+    match File::options().read(true).write(true).open("/dev/null") {
+        Ok(file) => Ok(file.into()),
+        Err(_) => Ok(OwnedFd::from(UnixStream::pair()?.0).into()),
+    }
 }
 
 /// Takes over the socket that [`guardian`] handed down, once, at the start of that process.
