@@ -32,6 +32,7 @@ See       what a Python process holds
   types     how many instances each type has, and what they cost
   objects   the objects one by one, biggest first
   object    one object: what it refers to, what refers to it
+  doctor    what works here and on a process, and what to do where it does not
 
 Explain   who holds it                (no command yet)
 Shrink    what would make it smaller  (no command yet)
@@ -73,6 +74,7 @@ pub(crate) enum Command {
     Types(Types),
     Objects(Objects),
     Object(Object),
+    Doctor(Doctor),
 }
 
 /// How many instances each type has, and what they cost.
@@ -143,6 +145,34 @@ pub(crate) struct Object {
     pub(crate) limit: Option<usize>,
     #[command(flatten)]
     pub(crate) look: Look,
+}
+
+/// What works here and on a process, and what to do where it does not.
+///
+/// Nothing is stopped. With a PID: whether `exuvia types` would read it, how, for how long it would stand, and which
+/// Python it runs: the layout is proved on its memory while it runs. Without: this machine, our rights, and the Python
+/// processes that there are. Each line says `ok`, `no` or `-` (neither); below a `no` stands what to do, as a command
+/// where there is one. Exit code 3: the process cannot be read.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  exuvia doctor
+  exuvia doctor 4711
+  exuvia doctor --json --max-pause 300ms 4711 | python3 -m json.tool")]
+#[command(override_usage = "exuvia doctor [OPTIONS] [PID]")]
+pub(crate) struct Doctor {
+    /// The process
+    #[arg(value_name = "PID", value_parser = pid)]
+    pub(crate) pid: Option<i32>,
+    /// The process, as py-spy's users write it
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid, conflicts_with = "pid")]
+    pub(crate) pid_option: Option<i32>,
+    /// Write JSON, with a versioned schema
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The longest pause that would be allowed
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub(crate) max_pause: Duration,
 }
 
 /// What to look at.
@@ -387,7 +417,7 @@ fn refusal(e: &clap::Error, command: Option<&OsString>) -> Trouble {
     let what = lines.next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':').to_string();
     let rest: Vec<&str> = lines.collect();
     let pick = |mark: &str| rest.iter().find_map(|l| l.strip_prefix(mark)).map(|l| l.trim().to_string());
-    let known = command.and_then(|c| c.to_str()).filter(|c| ["types", "objects", "object"].contains(c));
+    let known = command.and_then(|c| c.to_str()).filter(|c| ["types", "objects", "object", "doctor"].contains(c));
     // "invalid value 'x' for '--mode <MODE>': the reason" carries its own why.
     let (what, reason) = match what.split_once("': ") {
         Some((head, reason)) => (format!("{head}'"), Some(reason.to_string())),

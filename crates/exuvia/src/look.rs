@@ -1,4 +1,4 @@
-//! The look: from what the user named to a snapshot. The one place of the command where a process is touched.
+//! The look: from what the user named to a snapshot. The one place of the command where a process is stopped.
 //!
 //! Holds: [`take`], which opens or starts the target, has it frozen and its copy captured; [`Looked`], the snapshot and the
 //! program that may still run. Never does: print an answer, decide how it is shown.

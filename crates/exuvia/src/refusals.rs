@@ -24,53 +24,71 @@ pub(crate) fn target(e: TargetError) -> Trouble {
 /// A copy of which no snapshot can be made.
 pub(crate) fn capture(pid: Option<i32>, e: &CaptureError) -> Trouble {
     let whom = pid.map_or("the process".to_string(), |pid| format!("process {pid}"));
-    let pid = pid.map_or("PID".to_string(), |pid| pid.to_string());
-    let refuse = |what: &str, why: String, advice: String| Trouble::target(format!("cannot read {whom}: {what}"), why, advice);
-    let other_python = || "run the program with a python3 that is supported, a plain release build".to_string();
     match e {
         CaptureError::NoObject(address) => Trouble::target(
             format!("no object of {whom} stands at {address}"),
             "it was freed since, or the address is not where an object begins",
-            format!("exuvia objects {pid} (lists the addresses of now)"),
+            format!("exuvia objects {} (lists the addresses of now)", shown(pid)),
         ),
-        CaptureError::Layout(e) => match e {
-            LayoutError::BadTable { .. } | LayoutError::MissingField { .. } => {
-                Trouble::own("a layout table that ships with exuvia cannot be used", e.to_string())
-            }
-            LayoutError::NotInitialised => refuse(
-                "its Python is not initialised yet",
-                "it has only just started, or it embeds Python and has not called Py_Initialize".into(),
-                format!("exuvia types {pid} (again, a moment later)"),
-            ),
-            LayoutError::Finalizing => refuse(
-                "its Python is finalizing",
-                "modules and objects are being taken apart, what is left is not the program's heap".into(),
-                "exuvia types -- PROGRAM (starts it and looks before it is taken apart)".into(),
-            ),
-            LayoutError::Unsupported { found } => refuse(&format!("CPython {found} is not supported"), SUPPORTED.into(), other_python()),
-            LayoutError::FreeThreaded { found } => refuse(
-                &format!("CPython {found} is a free-threaded build"),
-                format!("its objects and allocator are laid out differently; {SUPPORTED}"),
-                other_python(),
-            ),
-            LayoutError::DebugBuild { found } => {
-                refuse(&format!("CPython {found} is a debug build"), format!("its objects carry more words; {SUPPORTED}"), other_python())
-            }
-            LayoutError::NoRuntime { path } => {
-                refuse("no CPython found", format!("{path} defines no _PyRuntime; {SUPPORTED}"), "pgrep -a python".into())
-            }
-            LayoutError::Unproved { release, tried } => refuse(
-                &format!("the layout of this build of CPython {release} is unproved"),
-                format!("{}; {SUPPORTED}", tables_tried(tried)),
-                "cargo xtask layouts (makes a table from the interpreter; CONTRIBUTING.md, \"Add a CPython release\")".into(),
-            ),
-            LayoutError::Ambiguous { release, first, second } => refuse(
-                &format!("the layout of this build of CPython {release} is unproved"),
-                format!("the tables from {first} and {second} both fit and disagree"),
-                "cargo xtask layouts (makes a table from the interpreter; CONTRIBUTING.md, \"Add a CPython release\")".into(),
-            ),
-        },
+        CaptureError::Layout(e @ (LayoutError::BadTable { .. } | LayoutError::MissingField { .. })) => {
+            Trouble::own("a layout table that ships with exuvia cannot be used", e.to_string())
+        }
+        CaptureError::Layout(e) => {
+            let [what, why, advice] = layout(pid, e);
+            Trouble::target(format!("cannot read {whom}: {what}"), why, advice)
+        }
     }
+}
+
+/// What is wrong with a build, why, and what to do.
+pub(crate) fn layout(pid: Option<i32>, e: &LayoutError) -> [String; 3] {
+    let pid = shown(pid);
+    let other_python = "run the program with a python3 that is supported, a plain release build";
+    let make_a_table = "cargo xtask layouts (makes a table from the interpreter; CONTRIBUTING.md, \"Add a CPython release\")";
+    let unproved = |release: &str| format!("the layout of this build of CPython {release} is unproved");
+    let (what, why, advice) = match e {
+        LayoutError::BadTable { .. } | LayoutError::MissingField { .. } => {
+            ("a layout table that ships with exuvia cannot be used".into(), e.to_string(), "exuvia --version (for a report)".into())
+        }
+        LayoutError::NotInitialised => (
+            "its Python is not initialised yet".into(),
+            "it has only just started, or it embeds Python and has not called Py_Initialize".into(),
+            format!("exuvia types {pid} (again, a moment later)"),
+        ),
+        LayoutError::Finalizing => (
+            "its Python is finalizing".into(),
+            "modules and objects are being taken apart, what is left is not the program's heap".into(),
+            "exuvia types -- PROGRAM (starts it and looks before it is taken apart)".into(),
+        ),
+        LayoutError::Unsupported { found } => (format!("CPython {found} is not supported"), SUPPORTED.into(), other_python.into()),
+        LayoutError::FreeThreaded { found } => (
+            format!("CPython {found} is a free-threaded build"),
+            format!("its objects and allocator are laid out differently; {SUPPORTED}"),
+            other_python.into(),
+        ),
+        LayoutError::DebugBuild { found } => {
+            (format!("CPython {found} is a debug build"), format!("its objects carry more words; {SUPPORTED}"), other_python.into())
+        }
+        LayoutError::NoRuntime { path } => {
+            ("no CPython found".into(), format!("{path} defines no _PyRuntime; {SUPPORTED}"), "pgrep -a python".into())
+        }
+        LayoutError::Unproved { release, tried } => {
+            (unproved(release), format!("{}; {SUPPORTED}", tables_tried(tried)), make_a_table.into())
+        }
+        LayoutError::Ambiguous { release, first, second } => {
+            (unproved(release), format!("the tables from {first} and {second} both fit and disagree"), make_a_table.into())
+        }
+    };
+    [what, why, advice]
+}
+
+/// No list of processes: in a new root folder `/proc` has to be mounted first.
+pub(crate) fn no_proc(e: &std::io::Error) -> Trouble {
+    Trouble::own_with("cannot list the processes", format!("/proc: {e}"), "mount -t proc proc /proc")
+}
+
+fn shown(pid: Option<i32>) -> String {
+    pid.map_or("PID".to_string(), |pid| pid.to_string())
 }
 
 /// A started program of which nothing was seen.

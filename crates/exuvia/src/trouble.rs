@@ -21,6 +21,8 @@ enum Kind {
     Quiet,
     /// Help or version, asked for.
     Answered,
+    /// The answer is no, and is printed: only the exit code is left to say.
+    AnsweredNo,
     Usage,
     Target,
     Own,
@@ -52,10 +54,16 @@ impl Trouble {
         Trouble { kind: Kind::Answered, what: String::new(), why: String::new(), advice: String::new() }
     }
 
+    /// Nothing went wrong, but what was printed is that the target cannot be read.
+    pub(crate) fn answered_no() -> Trouble {
+        Trouble { kind: Kind::AnsweredNo, ..Trouble::answered() }
+    }
+
     /// Writes the lines to stderr and says what to exit with.
     pub(crate) fn report(self) -> ExitCode {
         let code = match self.kind {
             Kind::Quiet | Kind::Answered => return ExitCode::SUCCESS,
+            Kind::AnsweredNo => return ExitCode::from(3),
             Kind::Usage => 2,
             Kind::Target => 3,
             Kind::Own => 4,

@@ -35,6 +35,11 @@ fn wrong_arguments_are_refused_in_three_lines() {
     check("types 1 --after 5s", "--after", "runs already");
     check("types 1 --mode slow", "slow", "auto, fork, freeze, live");
     check("objects 1 --type", "--type", "takes a value");
+    check("doctor abc", "abc", "whole number above 0");
+    check("doctor 1 2", "'2'", "usage");
+    check("doctor 1 -p 2", "--pid", "one target");
+    check("doctor --max-pause ten", "ten", "300ms");
+    check("doctor -- python3", "python3", "whole number above 0");
     check("object", "no address", "one object");
     check("object 1", "no address", "one object");
     check("object -p 1", "no address", "one object");

@@ -45,7 +45,7 @@ fn every_example_of_every_command_runs() {
         assert!(!found.is_empty(), "exuvia {command} --help has no example");
         for example in found {
             assert!(example.len() <= 78, "help would break the line: {example}");
-            assert!(example.starts_with(&format!("exuvia {command} ")), "{example}");
+            assert!(format!("{example} ").starts_with(&format!("exuvia {command} ")), "{example}");
             let line = example.replace(PID, &pid).replace(ADDRESS, address);
             shell(&line);
             count += 1;

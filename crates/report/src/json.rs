@@ -80,7 +80,7 @@ impl<'s> TargetJson<'s> {
 }
 
 /// Milliseconds as exact as the clock is good for.
-fn microseconds(ms: f64) -> f64 {
+pub(crate) fn microseconds(ms: f64) -> f64 {
     (ms * 1000.0).round() / 1000.0
 }
 

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod again;
+pub mod doctor;
 mod head;
 mod json;
 pub mod object;

@@ -52,6 +52,21 @@ pub fn cut(s: &str, max: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{}…", prefix(s.chars(), room)))
 }
 
+/// `s` as lines of at most `max` columns, broken at spaces; a word that is longer has a line of its own.
+pub fn folded(s: &str, max: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in s.split(' ') {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= max => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_string()),
+        }
+    }
+    lines
+}
+
 /// `1,234,567`.
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
@@ -155,6 +170,9 @@ mod tests {
             assert!(width(&got) <= max);
         }
         assert_eq!(cut("one two three", 8), "one two…");
+        assert_eq!(folded("one two three", 8), ["one two", "three"]);
+        assert_eq!(folded("one /a/path/that/is/long three", 8), ["one", "/a/path/that/is/long", "three"]);
+        assert_eq!(folded("", 8), [""]);
     }
 
     #[test]

@@ -2,18 +2,20 @@
 //!
 //! Holds: one [`Snapshot`]: what was looked at and how ([`Target`]), what could and could not be read ([`Coverage`]),
 //! the types with their sums, and, where they were asked for, every object ([`Objects`]) or one of them
-//! ([`Inspected`]). Left of it are time, races and rights; right of it are pure functions.
+//! ([`Inspected`]); and a [`Diagnosis`], what `doctor` finds. Left of it are time, races and rights; right of it are pure functions.
 //! Never does: IO, reading of a target, printing, JSON.
 
 #![forbid(unsafe_code)]
 
 mod coverage;
+mod diagnosis;
 mod inspected;
 mod objects;
 mod target;
 mod types;
 
 pub use coverage::{Coverage, Gap, GapKind};
+pub use diagnosis::{Check, Diagnosis, Outlook, Python, PythonProcess, Room, Subject, Verdict};
 pub use inspected::{Brief, Holder, Inspected, Label, Reference, References, Unit};
 pub use objects::{Collector, Found, Object, Objects, State};
 pub use target::{Mode, Moment, Target};

@@ -1,5 +1,6 @@
 //! One file a command; here is only who is called.
 
+mod doctor;
 mod list;
 mod object;
 mod objects;
@@ -18,6 +19,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Types(args)) => types::run(&args),
         Some(Command::Objects(args)) => objects::run(&args),
         Some(Command::Object(args)) => object::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
         None => list::run(),
     }
 }

@@ -1,0 +1,73 @@
+//! The Python processes that there are here: which may be read, and which release each is.
+//!
+//! Never does: stop one, prove a layout.
+
+use std::cmp::Reverse;
+
+use cpython::layout::proof::identify;
+use memory::Bytes;
+use snapshot::PythonProcess;
+use target::TargetError;
+
+use crate::refusals;
+use crate::trouble::Trouble;
+
+/// All of them, the biggest first.
+pub(crate) fn pythons() -> Result<Vec<PythonProcess>, Trouble> {
+    let mut all: Vec<PythonProcess> = pids()?.into_iter().filter_map(look).collect();
+    all.sort_by_key(|p| (Reverse(p.resident), p.pid));
+    Ok(all)
+}
+
+/// The command line of a process, as one line; empty where it is gone.
+pub(crate) fn command_line(pid: i32) -> String {
+    let raw = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&raw).trim_end_matches('\0').replace('\0', " ")
+}
+
+/// The processes of this PID namespace, ascending.
+fn pids() -> Result<Vec<i32>, Trouble> {
+    let entries = std::fs::read_dir("/proc").map_err(|e| refusals::no_proc(&e))?;
+    let mut pids: Vec<i32> = entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    Ok(pids)
+}
+
+/// A Python process, or one that looks like it and may not be read; nothing for another one.
+fn look(pid: i32) -> Option<PythonProcess> {
+    let command = command_line(pid);
+    // A first look that costs little: whoever embeds Python without its name in a mapped file is not listed, but can be read.
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"));
+    let named = match &maps {
+        Ok(maps) if !maps.is_empty() => maps.lines().filter_map(|l| l.split_once('/')).any(|(_, path)| path.contains("python")),
+        // The maps of others are refused, or empty for kernel threads; the command line is open to all.
+        _ => command.split(' ').next().is_some_and(|program| program.contains("python")),
+    };
+    if !named {
+        return None;
+    }
+    let found = |release, refused| Some(PythonProcess { pid, resident: resident(pid), command, release, refused });
+    let opened = target::open(pid).and_then(|process| process.pythons().map(|modules| (process, modules)));
+    match opened {
+        Ok((process, modules)) => {
+            // Where several are mapped only a proof tells which one is in use: the first that can be read is shown.
+            let mut said = modules.iter().map(|module| identify(&process, module));
+            match said.find_map(Result::ok) {
+                Some(identity) => found(Some(identity.shown()), None),
+                None => {
+                    let why = modules.iter().find_map(|module| identify(&process, module).err());
+                    found(None, why.map(|e| refusals::layout(Some(pid), &e)).map(|[what, ..]| what))
+                }
+            }
+        }
+        Err(e @ (TargetError::NotPermitted { .. } | TargetError::AlreadyTraced { .. })) => found(None, Some(e.why())),
+        Err(_) => None,
+    }
+}
+
+/// VmRSS of /proc/PID/status, in KiB there.
+fn resident(pid: i32) -> Bytes {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kib = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Bytes(kib.unwrap_or(0).saturating_mul(1024))
+}
