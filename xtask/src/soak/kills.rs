@@ -42,7 +42,7 @@ pub(crate) fn kill(exuvia: &Path, python: &Path, script: &Path, megabytes: u64, 
         let begun = Instant::now();
         if n % 20 < 2 {
             start(exuvia, mode, busy.pid())?.wait().doing("exuvia")?;
-            random.span = random.span.max(begun.elapsed().as_micros() as u64);
+            random.span = (begun.elapsed().as_micros() as u64).max(1);
         }
         let mut command = start(exuvia, mode, busy.pid())?;
         std::thread::sleep(Duration::from_micros(random.below_span()));
