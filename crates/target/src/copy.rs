@@ -17,7 +17,7 @@ use crate::error::TargetError;
 use crate::pagemap::{Pagemap, Want, PAGE};
 use crate::plan::{Piece, Plan};
 use crate::process::Process;
-use crate::sys::bulk::{read_file, read_runs};
+use crate::sys::bulk::{read_file, read_mem, read_runs};
 use crate::sys::island::{Island, HUGE};
 
 /// Workers share the target in stretches of this size.
@@ -38,7 +38,10 @@ const SPEED_DEFAULT: f64 = 3e9;
 /// A copy in the making, then complete.
 #[derive(Debug)]
 pub(crate) struct Copy {
+    /// Whom bytes come from: the target, or a forked copy of it.
     pid: i32,
+    /// `/proc/PID/mem` of the forked copy, where that is what is read.
+    mem: Option<File>,
     islands: Vec<Island>,
     placed: Vec<Placed>,
     /// Opened until the copy is complete; `None` for those that cannot be.
@@ -142,9 +145,11 @@ impl Copy {
         })
     }
 
-    /// From now on bytes come from this process: the target, or a forked copy of it.
-    pub(crate) fn read_from(&mut self, pid: i32) {
+    /// From now on bytes come from this forked copy of the target.
+    pub(crate) fn read_from_fork(&mut self, pid: i32) -> Result<(), TargetError> {
         self.pid = pid;
+        self.mem = Some(File::open(format!("/proc/{pid}/mem")).map_err(|e| proc_error(pid, e))?);
+        Ok(())
     }
 
     /// Copies all that `plan` wants and that was not copied before. `deadline`: give up then.
@@ -222,7 +227,7 @@ impl Copy {
 
     fn empty(pid: i32) -> Copy {
         let (islands, placed) = (Vec::new(), Vec::new());
-        Copy { pid, islands, placed, files: HashMap::new(), unreadable: 0, copied: 0 }
+        Copy { pid, mem: None, islands, placed, files: HashMap::new(), unreadable: 0, copied: 0 }
     }
 
     /// One island for each group of mappings.
@@ -305,7 +310,11 @@ impl Copy {
             // Where the file is at hand only touched pages are read from the target: reading others would make them resident there.
             let want = if placed.file.is_some() { Want::Touched } else { placed.piece.want };
             pagemap.runs(s.start, s.end, want, &mut runs).map_err(|e| proc_error(pid, e))?;
-            let mut got = read_runs(pid, island, &runs, &mut bad).map_err(|e| proc_error(pid, e))?;
+            let read = match &self.mem {
+                Some(mem) => read_mem(mem, island, &runs, &mut bad),
+                None => read_runs(pid, island, &runs, &mut bad),
+            };
+            let mut got = read.map_err(|e| proc_error(pid, e))?;
             if let (Some(file), Some(mapping)) = (&placed.file, &placed.piece.file) {
                 for (start, end) in between(&runs, s.start, s.end) {
                     let offset = mapping.offset.saturating_add(start - placed.piece.start);

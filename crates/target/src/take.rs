@@ -277,9 +277,7 @@ impl<'p> Prepared<'p> {
     ) -> Result<(), TargetError> {
         let pid = self.process.pid();
         testpoint::reached("copy", "read");
-        self.copy.read_from(copy);
-        let read = self.copy.take(self.process, &seen.plan, None);
-        self.copy.read_from(pid);
+        let read = self.copy.read_from_fork(copy).and_then(|()| self.copy.take(self.process, &seen.plan, None));
         let faults = page_faults(pid);
         let (second, zombie) = guardian.discard()?;
         cost.second_stop = Some(second);

@@ -1,6 +1,7 @@
 //! Bulk reads of a target's memory into an island.
 //!
-//! Holds: [`read_runs`], process_vm_readv with many ranges a call, and [`read_file`] for what only the file has.
+//! Holds: [`read_runs`], process_vm_readv with many ranges a call; [`read_mem`], the same of a forked copy; [`read_file`] for what
+//! only the file has.
 //! Never does: choose the ranges.
 //! Sources: process_vm_readv(2): reads are partial at the granularity of pages, a fault ends the call early.
 
@@ -40,6 +41,38 @@ pub(crate) fn read_runs(pid: i32, island: &Island, runs: &[(u64, u64)], unreadab
         }
     }
     copied += flush(pid, &mut local, &mut remote, unreadable)?;
+    Ok(copied)
+}
+
+/// Copies `runs` from `/proc/PID/mem`, as [`read_runs`] does. For a forked copy: process_vm_readv pins the pages that it reads,
+/// and the kernel gives a pinned page to one process alone (gup_must_unshare in Linux's mm/gup.c), so that reading a copy would
+/// duplicate all of it. This way costs more time per byte and no memory at all.
+pub(crate) fn read_mem(mem: &File, island: &Island, runs: &[(u64, u64)], unreadable: &mut Vec<(u64, u64)>) -> io::Result<u64> {
+    let mut copied = 0;
+    for &(start, end) in runs {
+        let mut at = start;
+        while at < end {
+            let (base, length) = island.window(at, end)?;
+            let offset = libc::off_t::try_from(at).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+            // SAFETY: `base..base + length` lies within an island that the caller owns; the kernel writes there and nowhere else.
+            let got = unsafe { libc::pread(mem.as_raw_fd(), base, length, offset) };
+            let error = io::Error::last_os_error();
+            match usize::try_from(got) {
+                // The end of this file is that of the process: its memory is gone.
+                Ok(0) => return Err(io::Error::from_raw_os_error(libc::ESRCH)),
+                Ok(got) => {
+                    copied += got as u64;
+                    at += got as u64;
+                }
+                Err(_) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) if error.raw_os_error() == Some(libc::EIO) => {
+                    unreadable.push((at, at + PAGE as u64));
+                    at += PAGE as u64;
+                }
+                Err(_) => return Err(error),
+            }
+        }
+    }
     Ok(copied)
 }
 
@@ -142,6 +175,32 @@ mod tests {
         assert_eq!(copied, 17 * PAGE);
         let page = |n: u64| (begin + n * PAGE, begin + (n + 1) * PAGE);
         assert_eq!(unreadable, [page(0), page(5), page(6)]);
+    }
+
+    #[test]
+    fn a_copy_is_read_across_unreadable_pages_and_its_end_is_told() {
+        let source = Island::reserve(0x20_0000_0000, 0x20_0000_0000 + 16 * PAGE).unwrap();
+        let begin = source.window(0x20_0000_0000, 0x20_0000_0000 + PAGE).unwrap().0 as u64;
+        source.open(0x20_0000_0000 + PAGE, 0x20_0000_0000 + 3 * PAGE).unwrap();
+        source.open(0x20_0000_0000 + 4 * PAGE, 0x20_0000_0000 + 16 * PAGE).unwrap();
+        let copy = Island::reserve(begin, begin + 16 * PAGE).unwrap();
+        copy.open(begin, begin + 16 * PAGE).unwrap();
+        let mem = File::open("/proc/self/mem").unwrap();
+        let mut unreadable = vec![];
+        // The first pages of a process are never mapped; what is mapped without rights /proc/PID/mem reads all the same.
+        let low = Island::reserve(0, 2 * PAGE).unwrap();
+        low.open(0, 2 * PAGE).unwrap();
+        assert_eq!(read_mem(&mem, &low, &[(0, 2 * PAGE)], &mut unreadable).unwrap(), 0);
+        assert_eq!(std::mem::take(&mut unreadable), [(0, PAGE), (PAGE, 2 * PAGE)]);
+        let copied =
+            read_mem(&mem, &copy, &[(begin + PAGE, begin + 3 * PAGE), (begin + 4 * PAGE, begin + 16 * PAGE)], &mut unreadable).unwrap();
+        assert_eq!((copied, unreadable), (14 * PAGE, vec![]));
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let mem = File::open(format!("/proc/{}/mem", child.id())).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let error = read_mem(&mem, &copy, &[(begin, begin + PAGE)], &mut vec![]).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
     }
 
     #[test]
