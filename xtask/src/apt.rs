@@ -27,9 +27,37 @@ impl Apt {
         Ok(Apt { root, sources })
     }
 
+    /// Downloads a package and all that it depends on, down to the C library, and unpacks it into a folder. Nothing of it is installed:
+    /// no script of a package runs.
+    pub(crate) fn unpack_whole(&self, package: &str, folder: &Path) -> Done<()> {
+        let archives = self.root.join("cache/archives");
+        // What an earlier download left there would be unpacked too.
+        for old in packages(&archives)? {
+            std::fs::remove_file(&old).doing(old.display())?;
+        }
+        self.get(&["install", "--yes", "--download-only", "--no-install-recommends", package], &self.root)?;
+        std::fs::create_dir_all(folder).doing(folder.display())?;
+        for one in packages(&archives)? {
+            run(Command::new("dpkg").arg("-x").arg(one).arg(folder))?;
+        }
+        Ok(())
+    }
+
+    /// The version of a package that the suite has; `None` where it has none.
+    pub(crate) fn version(&self, package: &str) -> Done<Option<String>> {
+        let output = self.tool("apt-cache").args(["show", "--no-all-versions", package]).output().doing("apt-cache show")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text.lines().find_map(|line| line.strip_prefix("Version: ")).map(str::to_owned))
+    }
+
     /// Runs `apt-get -qq` with these arguments in a folder.
     pub(crate) fn get(&self, arguments: &[&str], folder: &Path) -> Done<()> {
-        let mut apt = Command::new("apt-get");
+        run(self.tool("apt-get").arg("-qq").args(arguments).current_dir(folder))
+    }
+
+    /// One of apt's programs, with this state instead of the machine's.
+    fn tool(&self, program: &str) -> Command {
+        let mut apt = Command::new(program);
         for (key, value) in [
             ("Dir::Etc::sourcelist", self.sources.display().to_string()),
             ("Dir::Etc::sourceparts", "-".to_owned()),
@@ -41,8 +69,17 @@ impl Apt {
         ] {
             apt.arg("-o").arg(format!("{key}={value}"));
         }
-        run(apt.arg("-qq").args(arguments).current_dir(folder))
+        apt
     }
+}
+
+/// The package files in a folder, by name.
+fn packages(folder: &Path) -> Done<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).doing(folder.display())?;
+    let mut all: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| p.extension() == Some("deb".as_ref())).collect();
+    all.sort();
+    Ok(all)
 }
 
 /// Where the machine gets its own release from.

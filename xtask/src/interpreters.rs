@@ -1,8 +1,10 @@
-//! `cargo xtask interpreters`: interpreters that the tests want and no package installs.
+//! `cargo xtask interpreters`: interpreters that the tests want and no package of this machine's release installs.
 //!
-//! Holds: the one build there is, CPython without the GIL, from Debian's source package. Never: installs it; it runs from the folder
-//! in which it is built, below the build's own. (Debian has no package of it.)
+//! Holds: Debian's newer Pythons, unpacked with the libraries that they need and started through their own loader; and the one build
+//! there is, CPython without the GIL, from Debian's source package (it has no package of it). Never: installs anything; all of it
+//! stands below the build's own folder. Sources: ld.so(8).
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,19 +13,35 @@ use crate::trouble::{Doing, Done, Trouble};
 
 /// What `--help` says of it.
 pub(crate) const HELP: &str = "\
-cargo xtask interpreters                  build a CPython without the GIL for the tests, from Debian's sources (apt, below target/)";
+cargo xtask interpreters                  interpreters for the tests, below target/: Debian's newer ones, unpacked with their libraries,
+                                          and a CPython without the GIL, built from Debian's sources (apt)
+  debian                                  only the former";
 
 /// The suite and its package: the first series of which free-threaded builds can be made.
 const SOURCE: (&str, &str) = ("trixie", "python3.13");
 /// Where the tests look for it, below the target folder.
 const FREE_THREADED: &str = "interpreters/free-threaded";
+/// Suites and what is unpacked of each.
+const UNPACKED: &[(&str, &str)] = &[("trixie", "python3.13"), ("sid", "python3.14"), ("sid", "python3.15")];
+/// Where the tests look for those, below the target folder: `SUITE-PACKAGE/usr/loader/PACKAGE`.
+const DEBIAN: &str = "interpreters/debian";
 
 /// Makes what is missing for the workspace at `root`.
 pub(crate) fn run_task(root: &Path, words: &[String]) -> Done<()> {
-    if !words.is_empty() {
-        return Err(Trouble::new(format!("which interpreters?\n\n{HELP}")));
-    }
+    let only_debian = match words {
+        [] => false,
+        [word] if word == "debian" => true,
+        _ => return Err(Trouble::new(format!("which interpreters?\n\n{HELP}"))),
+    };
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    std::fs::create_dir_all(target.join(DEBIAN)).doing(target.display())?;
+    let target = target.canonicalize().doing(target.display())?;
+    for (suite, package) in UNPACKED {
+        unpack(&target.join(DEBIAN), suite, package)?;
+    }
+    if only_debian {
+        return Ok(());
+    }
     let home = target.join(FREE_THREADED);
     let python = home.join("python");
     if !python.exists() {
@@ -36,6 +54,55 @@ pub(crate) fn run_task(root: &Path, words: &[String]) -> Done<()> {
         said => return Err(Trouble::new(format!("{} is not without the GIL: {said:?}", python.display()))),
     }
     Ok(())
+}
+
+/// Unpacks a suite's package with all that it needs, where that is not there in the suite's version yet, and tries it.
+fn unpack(folder: &Path, suite: &str, package: &str) -> Done<()> {
+    let home = folder.join(format!("{suite}-{package}"));
+    let apt = Apt::new(&folder.join("apt").join(suite), suite, "deb")?;
+    apt.get(&["update"], folder)?;
+    let Some(version) = apt.version(package)? else {
+        println!("{suite} has no {package} any more, or not yet");
+        return Ok(());
+    };
+    let done = home.join("version");
+    if !std::fs::read_to_string(&done).is_ok_and(|held| held == version) {
+        if home.exists() {
+            std::fs::remove_dir_all(&home).doing(home.display())?;
+        }
+        eprintln!("  unpacking {package} {version} of {suite}");
+        apt.unpack_whole(package, &home)?;
+    }
+    let starter = starter(&home, package)?;
+    let output = Command::new(&starter).args(["-I", "-c", "import sys, ssl, sqlite3, ctypes, lzma, bz2; print(sys.version)"]).output();
+    let output = output.doing(starter.display())?;
+    if !output.status.success() {
+        return Err(Trouble::new(format!("{} does not run: {}", starter.display(), String::from_utf8_lossy(&output.stderr).trim())));
+    }
+    std::fs::write(&done, version).doing(done.display())?;
+    println!("{}: {}", starter.display(), String::from_utf8_lossy(&output.stdout).trim());
+    Ok(())
+}
+
+/// A script that starts the interpreter as the process that it was started as. The C library of this machine is older than the one that
+/// the interpreter was built with, so its own loader must do it: `/proc/PID/exe` is that loader then. The script stands beside
+/// `usr/lib`, where the interpreter looks for its library; in a virtual environment a link leads to it, and its name leads to that.
+fn starter(home: &Path, package: &str) -> Done<PathBuf> {
+    let loader = ["usr/lib64/ld-linux-x86-64.so.2", "lib64/ld-linux-x86-64.so.2"].map(|at| home.join(at));
+    let loader = loader.iter().find(|at| at.exists()).ok_or_else(|| Trouble::new(format!("no loader below {}", home.display())))?;
+    let libraries = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"].map(|at| home.join(at).display().to_string()).join(":");
+    let python = home.join("usr/bin").join(package);
+    let folder = home.join("usr/loader");
+    std::fs::create_dir_all(&folder).doing(folder.display())?;
+    let script = folder.join(package);
+    let text = format!(
+        "#!/bin/sh\nexec '{}' --inhibit-cache --library-path '{libraries}' --argv0 \"$0\" '{}' \"$@\"\n",
+        loader.display(),
+        python.display()
+    );
+    std::fs::write(&script, text).doing(script.display())?;
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).doing(script.display())?;
+    Ok(script)
 }
 
 /// Downloads, unpacks, builds, and moves it to its place when it is whole.

@@ -192,6 +192,21 @@ def _threads(look):
     return threads
 
 
+def _dict_tells_attributes():
+    """Where an instance keeps its attributes inline and was asked for its __dict__: which of both tells the collector of them?
+
+    Told by the interpreter itself, since its release does not: the instance to 3.13.12, the dict from 3.13.13 (gh-130327), and
+    Debian's 3.13.5 as the one or the other from one revision of its package to the next.
+    """
+    class Probe:
+        pass
+
+    probe = Probe()
+    probe.attribute = object()
+    sharing = probe.__dict__
+    return any(o is sharing for o in gc.get_referents(probe))
+
+
 def _disturbed(*frames):
     """What the frames of the fork and of the oracle refer to and everybody shares: counts of these are not comparable."""
     ids = {id(None), id(True), id(False), id(Ellipsis), id(NotImplemented), id(()), id(""), id(b""), id(frozenset())}
@@ -258,6 +273,7 @@ def _write_truth(path, named, blocks, look, objs, refcounts):
         "freeze_count": gc.get_freeze_count(),
         "thresholds": gc.get_threshold(),
         "enabled": gc.isenabled(),
+        "dict_tells_attributes": _dict_tells_attributes(),
         "sizeof_failed": [[key, sizeof_failed[key]] for key in sorted(sizeof_failed)],
         "disturbed": _disturbed(look, look.f_back),
         "named": {name: id(value) for name, value in named.items()},

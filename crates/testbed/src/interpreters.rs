@@ -14,14 +14,18 @@ use object::{Object, ObjectSection};
 pub const SERIES: std::ops::RangeInclusive<u8> = 8..=13;
 /// Debian's own interpreter: stripped, not position independent, Python inside the executable.
 const DEBIAN: &str = "/usr/bin/python3.11";
+/// Minor releases of which `cargo xtask interpreters` unpacks Debian's package, and its suite.
+const UNPACKED: [(u8, &str); 3] = [(13, "trixie"), (14, "sid"), (15, "sid")];
 
 /// One interpreter that targets can be started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interpreter {
-    /// What reports call it: the release, and "system" where it is the distributor's.
+    /// What reports call it: the release, and "system" where it is the machine's own, or the suite that it was unpacked from.
     pub name: String,
-    /// The executable, symlinks resolved.
+    /// What starts it: the executable, symlinks resolved, or the script that starts it through another loader than the machine's.
     pub path: PathBuf,
+    /// The executable itself.
+    pub executable: PathBuf,
     /// Minor release: 11 in 3.11.2.
     pub minor: u8,
     /// Micro release: 2 in 3.11.2.
@@ -42,7 +46,7 @@ pub struct Interpreters {
 }
 
 /// Finds the interpreters, once for the process: `EXUVIA_PYTHONS` (paths with colons between), pyenv's versions (the newest micro of
-/// each series), `python3.N` and `python3` on PATH for a series not found yet, and Debian's own 3.11.
+/// each series), `python3.N` and `python3` on PATH for a series not found yet, Debian's own 3.11, and those that xtask unpacked.
 pub fn interpreters() -> &'static Interpreters {
     static FOUND: OnceLock<Interpreters> = OnceLock::new();
     FOUND.get_or_init(search)
@@ -59,8 +63,11 @@ pub fn for_each_that(wanted: impl Fn(&Interpreter) -> Result<(), String>, check:
     let mut failures = Vec::new();
     let mut left_out = 0;
     let mut run = 0;
+    // While one release is worked on: the beginning of its name.
+    let only = std::env::var("EXUVIA_ONLY").unwrap_or_default();
+    let asked = |i: &Interpreter| if i.name.starts_with(&only) { wanted(i) } else { Err(format!("EXUVIA_ONLY={only}")) };
     for interpreter in &all.found {
-        if let Err(reason) = wanted(interpreter) {
+        if let Err(reason) = asked(interpreter) {
             println!("left out: {}: {reason}", interpreter.name);
             left_out += 1;
             continue;
@@ -86,8 +93,8 @@ pub fn for_each_that(wanted: impl Fn(&Interpreter) -> Result<(), String>, check:
 fn search() -> Interpreters {
     let mut all = Interpreters::default();
     let mut seen = BTreeSet::new();
-    let mut take = |path: PathBuf, system: bool, all: &mut Interpreters| -> bool {
-        match probe(&path, system) {
+    let mut take = |path: PathBuf, label: Option<&str>, all: &mut Interpreters| -> bool {
+        match probe(&path, label) {
             Ok(found) => {
                 if seen.insert(found.path.clone()) {
                     all.found.push(found);
@@ -98,7 +105,7 @@ fn search() -> Interpreters {
         }
     };
     for path in std::env::var("EXUVIA_PYTHONS").unwrap_or_default().split(':').filter(|p| !p.is_empty()) {
-        if !take(PathBuf::from(path), false, &mut all) {
+        if !take(PathBuf::from(path), None, &mut all) {
             all.missing.push(format!("{path} of EXUVIA_PYTHONS is not a CPython 3.8 to 3.13 (release build, with the GIL)"));
         }
     }
@@ -108,22 +115,35 @@ fn search() -> Interpreters {
             continue;
         }
         let newest = pyenv.iter().filter(|(m, _, _)| *m == minor).max_by_key(|(_, micro, _)| *micro);
-        let mut got = newest.is_some_and(|(_, _, path)| take(path.clone(), false, &mut all));
+        let mut got = newest.is_some_and(|(_, _, path)| take(path.clone(), None, &mut all));
         for name in [format!("python3.{minor}"), "python3".to_owned()] {
             if !got {
-                got =
-                    on_path(&name).into_iter().any(|path| probe(&path, true).is_ok_and(|i| i.minor == minor) && take(path, true, &mut all));
+                got = on_path(&name)
+                    .into_iter()
+                    .any(|path| probe(&path, Some("system")).is_ok_and(|i| i.minor == minor) && take(path, Some("system"), &mut all));
             }
         }
-        if !got {
+        let unpacked = UNPACKED.iter().any(|(of, _)| *of == minor);
+        if !got && !unpacked {
             all.missing.push(format!("Python 3.{minor}: none under pyenv's versions, and no python3.{minor} on PATH"));
         }
     }
-    if !take(PathBuf::from(DEBIAN), true, &mut all) {
+    for (minor, suite) in UNPACKED.into_iter().filter(|(minor, _)| SERIES.contains(minor)) {
+        let path = unpacked().join(format!("{suite}-python3.{minor}/usr/loader/python3.{minor}"));
+        if !take(path, Some(suite), &mut all) {
+            all.missing.push(format!("Debian's Python 3.{minor} of {suite} (cargo xtask interpreters)"));
+        }
+    }
+    if !take(PathBuf::from(DEBIAN), Some("system"), &mut all) {
         all.missing.push(format!("the system's own Python 3.11: no {DEBIAN}"));
     }
     all.found.sort_by_key(|i| (i.minor, i.name.clone()));
     all
+}
+
+/// Where `cargo xtask interpreters` unpacks Debian's: beside the build's own folders.
+fn unpacked() -> PathBuf {
+    crate::packages::folder().with_file_name("interpreters").join("debian")
 }
 
 /// (minor, micro, path) of each CPython 3 in pyenv's folder.
@@ -148,7 +168,7 @@ fn on_path(name: &str) -> Vec<PathBuf> {
 }
 
 /// Asks an executable what it is; the answer's `sys.executable` sees through shims and symlinks.
-fn probe(path: &Path, system: bool) -> Result<Interpreter, String> {
+fn probe(path: &Path, label: Option<&str>) -> Result<Interpreter, String> {
     const QUESTION: &str = "import sys, sysconfig, os\n\
         v = sysconfig.get_config_var\n\
         good = sys.implementation.name == 'cpython' and not v('Py_DEBUG') and not v('Py_GIL_DISABLED')\n\
@@ -164,15 +184,18 @@ fn probe(path: &Path, system: bool) -> Result<Interpreter, String> {
         return Err(format!("3.{minor} is not a supported series"));
     }
     let path = PathBuf::from(lines.next().unwrap_or_default());
-    let name = format!("3.{minor}.{micro}{}", if system { " (system)" } else { "" });
-    let stripped = is_stripped(&path, minor, shared == 1);
-    Ok(Interpreter { name, path, minor, micro, stripped, shared: shared == 1 })
+    let name = format!("3.{minor}.{micro}{}", label.map(|l| format!(" ({l})")).unwrap_or_default());
+    // A script that starts it stands in usr/loader, the executable in usr/bin.
+    let started = path.parent().and_then(|folder| Some((folder.parent().filter(|_| folder.ends_with("usr/loader"))?, path.file_name()?)));
+    let executable = started.map_or_else(|| path.clone(), |(usr, name)| usr.join("bin").join(name));
+    let library =
+        executable.parent().map(|bin| bin.join(format!("../lib/libpython3.{minor}.so.1.0"))).filter(|l| shared == 1 && l.is_file());
+    let stripped = is_stripped(library.as_deref().unwrap_or(&executable));
+    Ok(Interpreter { name, path, executable, minor, micro, stripped, shared: library.is_some() })
 }
 
-/// No `.symtab` in the object that holds Python: the executable, or the libpython in `../lib`.
-fn is_stripped(executable: &Path, minor: u8, shared: bool) -> bool {
-    let library = executable.parent().map(|bin| bin.join(format!("../lib/libpython3.{minor}.so.1.0")));
-    let holder = library.filter(|l| shared && l.is_file()).unwrap_or_else(|| executable.to_owned());
+/// No `.symtab` in the object that holds Python.
+fn is_stripped(holder: &Path) -> bool {
     let Ok(bytes) = std::fs::read(holder) else { return false };
     let Ok(elf) = object::File::parse(&*bytes) else { return false };
     let stripped = !elf.sections().any(|s| s.name() == Ok(".symtab"));
@@ -193,15 +216,16 @@ mod tests {
 
     #[test]
     fn something_that_is_no_python_is_refused() {
-        assert!(probe(Path::new("/bin/true"), false).is_err());
-        assert!(probe(Path::new("/nonexistent/python3"), false).is_err());
+        assert!(probe(Path::new("/bin/true"), None).is_err());
+        assert!(probe(Path::new("/nonexistent/python3"), None).is_err());
     }
 
     #[test]
     fn a_failing_check_fails_with_the_interpreter_s_name() {
         let caught = catch_unwind(|| for_each_interpreter(|py| panic!("check of {} failed", py.minor)));
         let text = caught.unwrap_err().downcast_ref::<String>().cloned().unwrap();
-        for py in &interpreters().found {
+        let only = std::env::var("EXUVIA_ONLY").unwrap_or_default();
+        for py in interpreters().found.iter().filter(|py| py.name.starts_with(&only)) {
             assert!(text.contains(&format!("--- {} (", py.name)), "{text}");
         }
     }

@@ -163,6 +163,8 @@ pub struct Header {
     pub thresholds: Vec<u64>,
     /// `gc.isenabled()`.
     pub enabled: bool,
+    /// Of attributes that an instance keeps inline after it was asked for its `__dict__` that dict tells, not the instance.
+    pub dict_tells_attributes: bool,
     sizeof_failed: Vec<(u64, String)>,
     disturbed: FxHashSet<u64>,
     /// Objects that the script gave a name.

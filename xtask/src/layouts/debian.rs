@@ -9,20 +9,22 @@ use crate::apt::{run, Apt};
 use crate::trouble::{Doing, Done};
 
 /// Debian releases and the Python series that each brought.
-const SERIES: &[(&str, &str)] = &[("bullseye", "3.9"), ("bookworm", "3.11"), ("trixie", "3.13"), ("sid", "3.13")];
+const SERIES: &[(&str, &str)] =
+    &[("bullseye", "3.9"), ("bookworm", "3.11"), ("trixie", "3.13"), ("sid", "3.13"), ("sid", "3.14"), ("sid", "3.15")];
 
 /// Folders of debug information that an earlier [`fetch`] left below `root`, and the release of each.
 pub(crate) fn fetched(root: &Path) -> Vec<(PathBuf, String)> {
-    let release = |suite: &str| {
+    let release = |folder: &str| {
         // python3.13-dbg_3.13.5-2+deb13u5_amd64.deb
-        let entries = std::fs::read_dir(root.join(format!("{suite}-deb"))).ok()?;
+        let entries = std::fs::read_dir(root.join(format!("{folder}-deb"))).ok()?;
         let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
         names.sort();
         names.last()?.split('_').nth(1)?.split('-').next().map(str::to_owned)
     };
     SERIES
         .iter()
-        .map(|(suite, _)| (root.join(suite).join("usr/lib/debug"), release(suite)))
+        .map(|(suite, series)| format!("{suite}-{series}"))
+        .map(|folder| (root.join(&folder).join("usr/lib/debug"), release(&folder)))
         .filter(|(dir, _)| dir.is_dir())
         .filter_map(|(dir, release)| release.map(|release| (dir, release)))
         .collect()
@@ -33,9 +35,9 @@ pub(crate) fn fetch(root: &Path) -> Done<()> {
     for (suite, series) in SERIES {
         let apt = Apt::new(root, suite, "deb")?;
         let package = ["python", "-dbg"].join(series);
-        let downloads = root.join(format!("{suite}-deb"));
+        let (downloads, unpacked) = (root.join(format!("{suite}-{series}-deb")), root.join(format!("{suite}-{series}")));
         // Only the newest counts; what an earlier fetch left would be an older one.
-        for old in [&downloads, &root.join(suite)] {
+        for old in [&downloads, &unpacked] {
             if old.exists() {
                 std::fs::remove_dir_all(old).doing(old.display())?;
             }
@@ -47,7 +49,7 @@ pub(crate) fn fetch(root: &Path) -> Done<()> {
         }
         for entry in std::fs::read_dir(&downloads).doing(downloads.display())? {
             let package = entry.doing(downloads.display())?.path();
-            run(Command::new("dpkg").arg("-x").arg(package).arg(root.join(suite)))?;
+            run(Command::new("dpkg").arg("-x").arg(package).arg(&unpacked))?;
         }
     }
     Ok(())

@@ -1,13 +1,13 @@
 //! Holds the look of a parity test: a frozen target, every object of it, and what the comparison wants to know of each.
 //! Never forgives anything: see `explained`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use capture::{Keep, Reached, Source, World};
 use cpython::layout::proof::{identify, prove, Proved};
 use cpython::layout::Table;
-use cpython::types::Known;
+use cpython::types::{flags, Known};
 use cpython::visit::Torn;
 use cpython::{Label, LayoutError, Visitor};
 use memory::Addr;
@@ -35,6 +35,22 @@ pub(crate) struct Told {
     pub(crate) visible: Vec<u64>,
     /// All that it leads to, and how.
     pub(crate) held: Vec<(Addr, &'static str)>,
+    /// Inline attributes of an instance: visible ones.
+    inline: Vec<u64>,
+    /// The dict that shares them, as the instance knows it; their values, as the dict does.
+    sharing: Vec<u64>,
+}
+
+impl Told {
+    /// Inline attributes stand in one place and are held once; the decoders give them to the instance. An interpreter that lets the
+    /// dict tell of them says the same in other words.
+    fn shared_attributes(&mut self, dict_tells: bool) {
+        if dict_tells && !self.sharing.is_empty() {
+            let inline: HashSet<u64> = self.inline.iter().copied().collect();
+            self.visible.retain(|to| !inline.contains(to));
+            self.visible.append(&mut self.sharing);
+        }
+    }
 }
 
 /// Freezes the target as the command does and reads all of it with the layout tables given.
@@ -47,7 +63,7 @@ pub(crate) fn look(target: &Target, truth: &Truth, tables: &[Table]) -> Result<L
     let proved = capture::prove(source)?;
     let world = World::open(source, &proved);
     let mut reached = Reached::all(&world, Keep::Rows);
-    let mut told = decode_all(&reached);
+    let mut told = decode_all(&reached, truth.header.dict_tells_attributes);
     let snapshot = reached.snapshot();
     let rows = snapshot.objects.as_ref().unwrap();
     let origins = origins(truth, rows, &told);
@@ -97,7 +113,7 @@ fn options() -> TakeOptions {
     }
 }
 
-fn decode_all(reached: &Reached<'_, '_>) -> HashMap<Addr, Told> {
+fn decode_all(reached: &Reached<'_, '_>, dict_tells: bool) -> HashMap<Addr, Told> {
     let heap = &reached.world().heap;
     let parts = reached.for_each(
         || (HashMap::<u32, Arc<str>>::new(), Vec::new()),
@@ -106,6 +122,7 @@ fn decode_all(reached: &Reached<'_, '_>) -> HashMap<Addr, Told> {
             let mut told = Told { class, exact: t.known != Known::Scanned && t.scan.is_empty(), ..Told::default() };
             // What cannot be read is a gap of the snapshot already, and differs from the truth here.
             let _ = heap.decode(o, t, &mut told);
+            told.shared_attributes(dict_tells && (t.is_dict() || t.flags & flags::INLINE_VALUES != 0));
             all.push((o.addr, told));
         },
     );
@@ -115,11 +132,23 @@ fn decode_all(reached: &Reached<'_, '_>) -> HashMap<Addr, Told> {
 impl Visitor for Told {
     fn reference(&mut self, to: Addr, label: Label) {
         self.visible.push(to.0);
+        if let Label::Attribute(_) = label {
+            self.inline.push(to.0);
+        }
         self.held.push((to, word(label)));
     }
 
     fn hidden(&mut self, to: Addr, label: Label) {
+        if label == Label::Field("__dict__") {
+            self.sharing.push(to.0);
+        }
         self.held.push((to, word(label)));
+    }
+
+    fn weak(&mut self, to: Addr, label: Label) {
+        if let Label::Value(_) = label {
+            self.sharing.push(to.0);
+        }
     }
 
     fn scanned(&mut self, word: Addr, _: Label) {

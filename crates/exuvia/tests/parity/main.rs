@@ -155,6 +155,7 @@ fn without_the_release_s_own_table_a_sibling_is_proved_or_the_target_refused() {
             assert!(matches!(refused, Some(LayoutError::Unproved { .. } | LayoutError::Unsupported { .. })), "{refused:?}");
         }
     });
-    let siblings = [9, 11, 13].iter().all(|minor| testbed::interpreters().found.iter().any(|py| py.minor == *minor));
+    let siblings = std::env::var_os("EXUVIA_ONLY").is_none()
+        && [9, 11, 13].iter().all(|minor| testbed::interpreters().found.iter().any(|py| py.minor == *minor));
     assert!(!siblings || proved.load(Ordering::Relaxed) >= 3, "a sibling's table was proved on {proved:?} interpreters only");
 }

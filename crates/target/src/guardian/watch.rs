@@ -26,6 +26,8 @@ use crate::testpoint;
 /// first at a normal end; `sys.exit` calls `Py_Exit`, which since 3.13 no longer goes through the first but calls an
 /// internal function that both share (Python/pylifecycle.c, `_Py_Finalize`).
 const FINALIZE: [&str; 2] = ["Py_FinalizeEx", "Py_Exit"];
+/// What glibc's loader calls when it has mapped something, for debuggers (elf/dl-debug.c).
+const MAPPED: &str = "_dl_debug_state";
 
 /// Serves one command until its end of the socket closes.
 pub(crate) fn serve(socket: UnixStream) -> io::Result<()> {
@@ -68,6 +70,8 @@ enum Watching {
     Nothing,
     /// The executable's entry point: the loader has mapped all libraries then.
     Entry,
+    /// The loader itself was executed (`ld.so PROGRAM`), so that its entry was the executable's: [`MAPPED`].
+    Loader,
     /// One of [`FINALIZE`].
     Finalize,
 }
@@ -309,10 +313,22 @@ impl Watch {
                     self.moment(tid, wait, Report::BeforeFinalize);
                     return;
                 }
-                _ => {
-                    let found = Process::open_traced(tid).and_then(|p| crate::elf::find_symbols(&p, &FINALIZE)).unwrap_or_default();
-                    let addresses: Vec<u64> = found.iter().map(|at| at.0).collect();
-                    self.watch_for(tid, Watching::Finalize, &addresses);
+                watching => {
+                    let process = Process::open_traced(tid).ok();
+                    let find = |names: &[&str]| -> Vec<u64> {
+                        let found = process.as_ref().and_then(|p| crate::elf::find_symbols(p, names).ok()).unwrap_or_default();
+                        found.iter().map(|at| at.0).collect()
+                    };
+                    let is_loader = process.as_ref().and_then(|p| p.auxiliary(libc::AT_BASE)).is_none_or(|base| base == 0);
+                    match (find(&FINALIZE), watching) {
+                        // Nobody loaded what was executed: a static program, or a loader. That one has not mapped the program yet.
+                        (none, Some(Watching::Entry)) if none.is_empty() && is_loader => {
+                            self.watch_for(tid, Watching::Loader, &find(&[MAPPED]));
+                        }
+                        // Told before its libraries are mapped, and after.
+                        (none, Some(Watching::Loader)) if none.is_empty() => {}
+                        (addresses, _) => self.watch_for(tid, Watching::Finalize, &addresses),
+                    }
                 }
             },
             // A signal of its own: passed on.
