@@ -17,7 +17,7 @@ use crate::error::TargetError;
 use crate::pagemap::{Pagemap, Want, PAGE};
 use crate::plan::{Piece, Plan};
 use crate::process::Process;
-use crate::sys::bulk::{read_file, read_mem, read_runs};
+use crate::sys::bulk::{read_file, read_runs};
 use crate::sys::island::{Island, HUGE};
 
 /// Workers share the target in stretches of this size.
@@ -40,8 +40,8 @@ const SPEED_DEFAULT: f64 = 3e9;
 pub(crate) struct Copy {
     /// Whom bytes come from: the target, or a forked copy of it.
     pid: i32,
-    /// `/proc/PID/mem` of the forked copy, where that is what is read.
-    mem: Option<File>,
+    /// Its `/proc/PID/mem`.
+    mem: File,
     islands: Vec<Island>,
     placed: Vec<Placed>,
     /// Opened until the copy is complete; `None` for those that cannot be.
@@ -74,7 +74,7 @@ impl Copy {
     /// Reserves room for `plan`, copies what cannot change, and counts what the stop will have to copy.
     pub(crate) fn prepare(process: &Process, plan: Plan) -> Result<(Copy, Bytes), TargetError> {
         let pid = process.pid();
-        let mut copy = Copy::empty(pid);
+        let mut copy = Copy::empty(pid)?;
         copy.reserve(&plan)?;
         for piece in &plan.pieces {
             copy.place(process, piece, &[])?;
@@ -102,7 +102,7 @@ impl Copy {
         if resident.0 < 4 * PROBE {
             return Ok(SPEED_DEFAULT);
         }
-        let mut probe = Copy::empty(self.pid);
+        let mut probe = Copy::empty(self.pid)?;
         probe.place(process, &largest.piece.front(PROBE), &[])?;
         probe.populate()?;
         let begun = Instant::now();
@@ -148,7 +148,7 @@ impl Copy {
     /// From now on bytes come from this forked copy of the target.
     pub(crate) fn read_from_fork(&mut self, pid: i32) -> Result<(), TargetError> {
         self.pid = pid;
-        self.mem = Some(File::open(format!("/proc/{pid}/mem")).map_err(|e| proc_error(pid, e))?);
+        self.mem = open_mem(pid)?;
         Ok(())
     }
 
@@ -225,9 +225,9 @@ impl Copy {
         Bytes(self.unreadable)
     }
 
-    fn empty(pid: i32) -> Copy {
+    fn empty(pid: i32) -> Result<Copy, TargetError> {
         let (islands, placed) = (Vec::new(), Vec::new());
-        Copy { pid, mem: None, islands, placed, files: HashMap::new(), unreadable: 0, copied: 0 }
+        Ok(Copy { pid, mem: open_mem(pid)?, islands, placed, files: HashMap::new(), unreadable: 0, copied: 0 })
     }
 
     /// One island for each group of mappings.
@@ -310,11 +310,7 @@ impl Copy {
             // Where the file is at hand only touched pages are read from the target: reading others would make them resident there.
             let want = if placed.file.is_some() { Want::Touched } else { placed.piece.want };
             pagemap.runs(s.start, s.end, want, &mut runs).map_err(|e| proc_error(pid, e))?;
-            let read = match &self.mem {
-                Some(mem) => read_mem(mem, island, &runs, &mut bad),
-                None => read_runs(pid, island, &runs, &mut bad),
-            };
-            let mut got = read.map_err(|e| proc_error(pid, e))?;
+            let mut got = read_runs(&self.mem, island, &runs, &mut bad).map_err(|e| proc_error(pid, e))?;
             if let (Some(file), Some(mapping)) = (&placed.file, &placed.piece.file) {
                 for (start, end) in between(&runs, s.start, s.end) {
                     let offset = mapping.offset.saturating_add(start - placed.piece.start);
@@ -407,6 +403,10 @@ fn between(runs: &[(u64, u64)], start: u64, end: u64) -> Vec<(u64, u64)> {
         at = to;
     }
     out
+}
+
+fn open_mem(pid: i32) -> Result<File, TargetError> {
+    File::open(format!("/proc/{pid}/mem")).map_err(|e| proc_error(pid, e))
 }
 
 fn proc_error(pid: i32, e: std::io::Error) -> TargetError {

@@ -6,11 +6,10 @@
 //! Sources: those of `sys`; Documentation/admin-guide/mm/transhuge.rst.
 
 use std::fmt;
-use std::io::{self, IoSliceMut};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
-
-use nix::sys::uio::{process_vm_readv, RemoteIoVec};
-use nix::unistd::Pid;
 
 use crate::pagemap::{Pagemap, Want, PAGE};
 use crate::sys::probe::{self, Subject};
@@ -26,7 +25,7 @@ pub struct Kernel {
     pub release: String,
     /// A child of ours could be traced and stopped.
     pub tracing: Feature,
-    /// A child's memory could be read in bulk (process_vm_readv).
+    /// A child's memory could be read (`/proc/PID/mem`).
     pub bulk_reads: Feature,
     /// A child's table of pages tells which are there (`/proc/PID/pagemap`).
     pub pagemap: Feature,
@@ -158,11 +157,10 @@ fn wait(child: i32, patience: Duration) -> io::Result<Option<Wait>> {
 fn bulk_read(child: i32) -> Feature {
     static MARK: [u8; 16] = *b"exuvia bulk read";
     let mut theirs = [0u8; 16];
-    let remote = [RemoteIoVec { base: MARK.as_ptr() as usize, len: MARK.len() }];
-    match process_vm_readv(Pid::from_raw(child), &mut [IoSliceMut::new(&mut theirs)], &remote) {
-        Ok(_) if theirs == MARK => Feature::Works,
-        Ok(_) => Feature::NoEffect,
-        Err(errno) => Feature::Fails(errno as i32),
+    match File::open(format!("/proc/{child}/mem")).and_then(|mem| mem.read_exact_at(&mut theirs, MARK.as_ptr() as u64)) {
+        Ok(()) if theirs == MARK => Feature::Works,
+        Ok(()) => Feature::NoEffect,
+        Err(error) => Feature::Fails(error.raw_os_error().unwrap_or(0)),
     }
 }
 
@@ -249,8 +247,7 @@ mod tests {
             println!("left out: ptrace {}", plain.tracing);
             return;
         }
-        for (number, errno) in [(libc::SYS_pidfd_open, 1), (libc::SYS_madvise, 22), (libc::SYS_process_vm_readv, 38), (libc::SYS_ptrace, 1)]
-        {
+        for (number, errno) in [(libc::SYS_pidfd_open, 1), (libc::SYS_madvise, 22), (libc::SYS_ptrace, 1)] {
             let found = probe_without(number, errno);
             let fails = Feature::Fails(errno as i32);
             let mut expected = plain.clone();
@@ -259,7 +256,6 @@ mod tests {
             match number {
                 libc::SYS_pidfd_open => expected.pidfd = fails,
                 libc::SYS_madvise => expected.populate_write = fails,
-                libc::SYS_process_vm_readv => expected.bulk_reads = fails,
                 _ => {
                     expected.tracing = fails;
                     (expected.syscall_info, expected.debug_registers, expected.seccomp_filters) =

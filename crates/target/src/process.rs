@@ -32,7 +32,7 @@ pub struct Process {
     start_time: u64,
     /// `/proc/PID/auxv`: it holds addresses that are drawn anew by each exec, so it tells one program from the next.
     auxv: Vec<u8>,
-    /// `/proc/PID/mem`, for what process_vm_readv refuses (pages without read permission).
+    /// `/proc/PID/mem`; `None` where it may not be opened, which `check_rights` says better.
     mem: Option<File>,
 }
 
@@ -171,16 +171,12 @@ impl Process {
         let mappings = self.mappings()?;
         let Some(first) = mappings.iter().find(|m| m.read && m.inode != 0) else { return Ok(()) };
         let mut byte = [0u8; 1];
-        match self.read_vm(first.start, &mut byte) {
+        let remote = RemoteIoVec { base: first.start.0 as usize, len: byte.len() };
+        match process_vm_readv(Pid::from_raw(self.pid), &mut [IoSliceMut::new(&mut byte)], &[remote]) {
             Err(Errno::EPERM | Errno::EACCES) => Err(TargetError::refused(self.pid)),
             Err(Errno::ESRCH) => Err(TargetError::Gone { pid: self.pid }),
             _ => Ok(()),
         }
-    }
-
-    fn read_vm(&self, at: Addr, into: &mut [u8]) -> Result<usize, Errno> {
-        let remote = RemoteIoVec { base: at.0 as usize, len: into.len() };
-        process_vm_readv(Pid::from_raw(self.pid), &mut [IoSliceMut::new(into)], &[remote])
     }
 }
 
@@ -191,14 +187,12 @@ impl Memory for Process {
             return Err(Fault::Null);
         }
         let absent = Fault::Absent { at, len: into.len() };
-        if into.is_empty() || self.read_vm(at, into) == Ok(into.len()) {
-            return Ok(());
+        match &self.mem {
+            _ if into.is_empty() => Ok(()),
+            // A file's offset is signed.
+            Some(mem) if i64::try_from(at.0).is_ok() => mem.read_exact_at(into, at.0).map_err(|_| absent),
+            _ => Err(absent),
         }
-        let mem = self.mem.as_ref().ok_or(absent)?;
-        if i64::try_from(at.0).is_err() {
-            return Err(absent);
-        }
-        mem.read_exact_at(into, at.0).map_err(|_| absent)
     }
 }
 

@@ -460,6 +460,41 @@ mod tests {
         small.end();
     }
 
+    /// The workers of a server share what their parent had loaded. Looking at one must not make that its own.
+    #[test]
+    fn what_a_worker_shares_with_its_parent_stays_shared() {
+        if !may_trace() {
+            return;
+        }
+        let text = "block = bytearray(os.urandom(4096)) * (32 << 8)\n\
+            first, second = os.pipe()\n\
+            pid = os.fork()\n\
+            if pid == 0:\n\
+            \x20   os.close(second)\n\
+            \x20   os.read(first, 1)\n\
+            \x20   os._exit(0)\n\
+            print('READY', pid, flush=True)\n\
+            sys.stdin.read()\n\
+            os.close(second)\n\
+            os.wait()";
+        let (small, worker) = Small::start(text);
+        let worker: i32 = worker.parse().unwrap();
+        let shared = || {
+            let text = std::fs::read_to_string(format!("/proc/{worker}/smaps_rollup")).unwrap();
+            let line = text.lines().find_map(|l| l.strip_prefix("Shared_Dirty:")?.strip_suffix(" kB")).unwrap();
+            line.trim().parse::<u64>().unwrap()
+        };
+        let process = open(worker).unwrap();
+        let before = shared();
+        assert!(before > 32 << 10, "{before} KiB");
+        for mode in [Mode::Freeze, Mode::Fork, Mode::Live] {
+            take(&process, &TakeOptions { mode, ..fork_options() }).unwrap();
+            // A few pages are written by the calls that are made in it, and when it is woken.
+            assert!(shared() + 512 > before, "{mode:?}: {before} KiB, then {} KiB", shared());
+        }
+        small.end();
+    }
+
     /// Address space runs out at different points of our work; each is one error of three lines, and nobody is harmed.
     #[test]
     fn without_memory_for_us_there_is_an_error_and_no_harm() {

@@ -47,7 +47,7 @@ fn kernel(here: &Here, named: Option<&Named>) -> Vec<Check> {
     vec![
         works("kernel", k.release.clone()),
         tracing,
-        needed("kernel.bulk-reads", k.bulk_reads, "reading a child (process_vm_readv)"),
+        needed("kernel.bulk-reads", k.bulk_reads, "reading a child (/proc/PID/mem)"),
         needed("kernel.pagemap", k.pagemap, "which pages of a child are there (pagemap)"),
         wanted(
             "kernel.debug-registers",
