@@ -46,6 +46,11 @@ pub enum Detail {
     Types,
     /// Every object.
     Objects,
+    /// All that a snapshot's file keeps: every object in the order of addresses, with references.
+    Everything {
+        /// Contents of strings, numbers and keys are kept.
+        values: bool,
+    },
     /// One object with its references.
     Object {
         /// Which.
@@ -77,12 +82,15 @@ pub fn capture(source: Source<'_>, detail: Detail) -> Result<Snapshot, CaptureEr
     let keep = match detail {
         Detail::Types => Keep::Sums,
         Detail::Object { .. } => Keep::Lists,
-        Detail::Objects => Keep::Rows,
+        Detail::Objects | Detail::Everything { .. } => Keep::Rows,
     };
     let mut reached = Reached::all(&world, keep);
     let mut snapshot = reached.snapshot();
     if let Detail::Object { address, values } = detail {
         snapshot.inspected = Some(inspect::inspect(&reached, address, values).ok_or(CaptureError::NoObject(address))?);
+    }
+    if let (Detail::Everything { .. }, Some(objects)) = (detail, &mut snapshot.objects) {
+        objects.sort_by_address();
     }
     Ok(snapshot)
 }

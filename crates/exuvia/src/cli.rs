@@ -1,6 +1,7 @@
 //! Arguments: what the commands take, how they explain themselves, and how wrong ones are refused.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use analyses::SortBy;
@@ -32,6 +33,7 @@ See       what a Python process holds
   types     how many instances each type has, and what they cost
   objects   the objects one by one, biggest first
   object    one object: what it refers to, what refers to it
+  snapshot  a process's heap as a folder, for later and for SQL
   doctor    what works here and on a process, and what to do where it does not
 
 Explain   who holds it                (no command yet)
@@ -43,8 +45,8 @@ Options:
 
 /// What `-h` leaves to `--help`.
 const LONG_HELP: &str = "\
-A TARGET is a process id (4711 or -p 4711), or a program to start and look at
-before it ends (-- python3 app.py). exuvia alone lists the Python processes that
+A TARGET is a process id (4711 or -p 4711), a program to start and look at before
+it ends (-- python3 app.py), or a folder made by exuvia snapshot. exuvia alone lists the Python processes that
 it may read. exuvia COMMAND --help explains a command and has an example.
 
 What it does to the target (docs/safety.md says it on one page): it stops it for
@@ -74,6 +76,7 @@ pub(crate) enum Command {
     Types(Types),
     Objects(Objects),
     Object(Object),
+    Snapshot(Snapshot),
     Doctor(Doctor),
 }
 
@@ -132,7 +135,7 @@ Example:
 #[command(override_usage = "exuvia object [OPTIONS] PID ADDRESS\n       exuvia object [OPTIONS] ADDRESS -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Object {
     /// The process and the address of the object in it, as `exuvia objects` shows it
-    #[arg(value_names = ["PID", "ADDRESS"], num_args = 0..=2)]
+    #[arg(value_names = ["PID|FOLDER", "ADDRESS"], num_args = 0..=2)]
     words: Vec<String>,
     /// The process
     #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid)]
@@ -175,12 +178,34 @@ pub(crate) struct Doctor {
     pub(crate) max_pause: Duration,
 }
 
+/// The heap of a process as a folder: every object, what it refers to, and the sums.
+///
+/// The folder holds Parquet tables, which DuckDB, pandas and polars read as they are (docs/snapshot-format.md), and
+/// every command takes it as it takes a PID. Only you may read it, and no content of a string, a key or a number is in
+/// it unless you say --values. `-o -` writes it to stdout as a tar, for kubectl exec and ssh.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  exuvia snapshot 4711 -o monday
+  exuvia snapshot 4711 -o - | tar x
+  exuvia snapshot -o at-the-end -- python3 -c 'rows = [[n] for n in range(9)]'")]
+#[command(override_usage = "exuvia snapshot [OPTIONS] -o FOLDER PID\n       exuvia snapshot [OPTIONS] -o FOLDER -- PROGRAM [ARGUMENT]...")]
+pub(crate) struct Snapshot {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The new folder; `-` for a tar on stdout
+    #[arg(short = 'o', long = "output", value_name = "FOLDER")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
 /// What to look at.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Target {
-    /// The process
-    #[arg(value_name = "PID", value_parser = pid)]
-    pub(crate) pid: Option<i32>,
+    /// The process, or the folder of a snapshot
+    #[arg(value_name = "PID|FOLDER", value_parser = named)]
+    pub(crate) pid: Option<Named>,
     /// The process, as py-spy's users write it
     #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid, conflicts_with = "pid")]
     pub(crate) pid_option: Option<i32>,
@@ -288,6 +313,13 @@ impl From<Sort> for SortBy {
     }
 }
 
+/// What a word that is a target names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    Pid(i32),
+    Folder(PathBuf),
+}
+
 /// What to look at, decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Chosen {
@@ -295,13 +327,24 @@ pub(crate) enum Chosen {
     Pid(i32),
     /// A program to start.
     Program(Vec<OsString>),
+    /// The folder of a snapshot.
+    Folder(PathBuf),
+}
+
+impl From<Named> for Chosen {
+    fn from(n: Named) -> Chosen {
+        match n {
+            Named::Pid(pid) => Chosen::Pid(pid),
+            Named::Folder(folder) => Chosen::Folder(folder),
+        }
+    }
 }
 
 impl Target {
     /// The one target that was named.
     pub(crate) fn chosen(&self, command: &str) -> Result<Chosen, Trouble> {
-        match (self.pid.or(self.pid_option), self.program.is_empty()) {
-            (Some(pid), _) => Ok(Chosen::Pid(pid)),
+        match (self.pid.clone().or(self.pid_option.map(Named::Pid)), self.program.is_empty()) {
+            (Some(named), _) => Ok(named.into()),
             (None, false) => Ok(Chosen::Program(self.program.clone())),
             (None, true) => Err(no_target(command)),
         }
@@ -317,9 +360,9 @@ impl Object {
             ([], None, _) | ([], _, true) => return Err(no_address("4711")),
             ([word], None, true) => return Err(half_an_object(word)),
             ([number, address], None, true) => {
-                let pid =
-                    pid(number).map_err(|why| Trouble::usage(format!("{number} is no PID"), why, "exuvia (lists the Python processes)"))?;
-                (Chosen::Pid(pid), address)
+                let named =
+                    named(number).map_err(|why| Trouble::usage(format!("{number} is no PID"), why, "exuvia (lists the Python processes)"))?;
+                (named.into(), address)
             }
             _ => {
                 let try_this = "exuvia object 4711 0x7f2ab4c01d30";
@@ -334,6 +377,11 @@ impl Look {
     /// Refuses what does not fit together.
     pub(crate) fn check(&self, target: &Chosen) -> Result<(), Trouble> {
         match (self.after, target) {
+            (Some(_), Chosen::Folder(folder)) => Err(Trouble::usage(
+                "--after is for a program that exuvia starts",
+                format!("{} is a snapshot, of one moment", folder.display()),
+                "leave --after away, or name a program: --after 5s -- python3 app.py",
+            )),
             (Some(_), Chosen::Pid(pid)) => Err(Trouble::usage(
                 "--after is for a program that exuvia starts",
                 format!("process {pid} runs already and is looked at now"),
@@ -388,6 +436,14 @@ fn parse_address(s: &str) -> Result<Addr, Trouble> {
     })
 }
 
+/// A PID, or a folder: a number is a PID, `./7` is a folder.
+fn named(s: &str) -> Result<Named, String> {
+    if s.contains('/') || (s.parse::<i64>().is_err() && std::path::Path::new(s).exists()) {
+        return Ok(Named::Folder(s.into()));
+    }
+    pid(s).map(Named::Pid).map_err(|why| if s.parse::<i64>().is_ok() { why } else { format!("{why}, and there is no folder of this name") })
+}
+
 fn pid(s: &str) -> Result<i32, String> {
     match s.parse::<i32>() {
         Ok(pid) if pid > 0 => Ok(pid),
@@ -417,7 +473,7 @@ fn refusal(e: &clap::Error, command: Option<&OsString>) -> Trouble {
     let what = lines.next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':').to_string();
     let rest: Vec<&str> = lines.collect();
     let pick = |mark: &str| rest.iter().find_map(|l| l.strip_prefix(mark)).map(|l| l.trim().to_string());
-    let known = command.and_then(|c| c.to_str()).filter(|c| ["types", "objects", "object", "doctor"].contains(c));
+    let known = command.and_then(|c| c.to_str()).filter(|c| ["types", "objects", "object", "snapshot", "doctor"].contains(c));
     // "invalid value 'x' for '--mode <MODE>': the reason" carries its own why.
     let (what, reason) = match what.split_once("': ") {
         Some((head, reason)) => (format!("{head}'"), Some(reason.to_string())),

@@ -4,6 +4,7 @@
 //! program that may still run. Never does: print an answer, decide how it is shown.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use capture::{capture, CaptureError, Detail, Source};
@@ -11,6 +12,7 @@ use cpython::layout::proof::{collecting_words, identify, Identity};
 use cpython::layout::Table;
 use cpython::LayoutError;
 use memory::{Addr, Module};
+use snapshot::file::Reader;
 use snapshot::{Moment, Snapshot};
 use target::{Ending, LaunchOptions, Launched, Process, TakeOptions, Taken, Way};
 
@@ -30,6 +32,8 @@ pub(crate) enum Question {
     Objects,
     /// One object with its references.
     Object(Addr),
+    /// All that a snapshot's file keeps.
+    Everything,
 }
 
 /// When this program was started as the guardian: never returns then.
@@ -43,12 +47,32 @@ pub(crate) fn guardian() -> Option<ExitCode> {
 
 /// Looks at the target.
 pub(crate) fn take(chosen: &Chosen, look: &Look, question: Question) -> Result<Looked, Trouble> {
+    if let Chosen::Folder(folder) = chosen {
+        return saved(folder, question);
+    }
     let tables = cpython::layout::tables().map_err(|e| refusals::capture(None, &e.into()))?;
     let call = Call { look, question, tables: &tables };
     match chosen {
         Chosen::Pid(pid) => call.pid(*pid),
         Chosen::Program(argv) => call.program(argv),
+        Chosen::Folder(folder) => saved(folder, question),
     }
+}
+
+/// A snapshot that was saved.
+fn saved(folder: &Path, question: Question) -> Result<Looked, Trouble> {
+    let progress = Progress::start("reading the snapshot");
+    let read = Reader::open(folder).and_then(|reader| match question {
+        Question::Types => reader.types(),
+        Question::Objects | Question::Everything => reader.objects(),
+        Question::Object(address) => reader.object(address),
+    });
+    drop(progress);
+    let snapshot = read.map_err(|e| refusals::file(&e))?;
+    if let (Question::Object(address), None) = (question, &snapshot.inspected) {
+        return Err(refusals::no_object_saved(folder, address));
+    }
+    Ok(Looked { snapshot, running: None })
 }
 
 /// A snapshot, and the program that was started for it where it runs on.
@@ -176,6 +200,7 @@ impl Call<'_> {
         let detail = match self.question {
             Question::Types => Detail::Types,
             Question::Objects => Detail::Objects,
+            Question::Everything => Detail::Everything { values: self.look.values },
             Question::Object(address) => Detail::Object { address, values: self.look.values },
         };
         let moment = if taken.way() == Way::Live { capture::Moment::Running } else { capture::Moment::Still };

@@ -7,6 +7,8 @@ use crate::text;
 pub enum Again {
     /// A process that runs on.
     Pid(i32),
+    /// The folder of a snapshot.
+    Folder(String),
     /// A command that was started for the look.
     Command(Vec<String>),
 }
@@ -27,6 +29,10 @@ impl Again {
                 words.push(pid.to_string());
                 words.extend(options);
             }
+            Again::Folder(folder) => {
+                words.push(text::shell_quoted(folder));
+                words.extend(options);
+            }
             Again::Command(argv) => {
                 words.extend(options);
                 words.push("--".into());
@@ -38,7 +44,7 @@ impl Again {
 
     /// Whether addresses of this look still hold for the next one.
     pub fn keeps_addresses(&self) -> bool {
-        matches!(self, Again::Pid(_))
+        !matches!(self, Again::Command(_))
     }
 }
 

@@ -3,12 +3,14 @@
 //! Holds: one [`Snapshot`]: what was looked at and how ([`Target`]), what could and could not be read ([`Coverage`]),
 //! the types with their sums, and, where they were asked for, every object ([`Objects`]) or one of them
 //! ([`Inspected`]); and a [`Diagnosis`], what `doctor` finds. Left of it are time, races and rights; right of it are pure functions.
-//! Never does: IO, reading of a target, printing, JSON.
+//! [`file`] is its open format on the disk.
+//! Never does: reading of a target, printing, JSON; no IO but that of `file`.
 
 #![forbid(unsafe_code)]
 
 mod coverage;
 mod diagnosis;
+pub mod file;
 mod inspected;
 mod objects;
 mod target;

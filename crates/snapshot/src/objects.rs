@@ -43,6 +43,38 @@ impl Objects {
         }
     }
 
+    /// From whole columns; `None` where they differ in length.
+    pub(crate) fn of_columns(
+        address: Vec<Addr>,
+        type_index: Vec<u32>,
+        own_bytes: Vec<Bytes>,
+        footprint_bytes: Vec<Bytes>,
+        refcount: Vec<u64>,
+        state: Vec<State>,
+    ) -> Option<Objects> {
+        let n = address.len();
+        let same = [type_index.len(), own_bytes.len(), footprint_bytes.len(), refcount.len(), state.len()].iter().all(|l| *l == n);
+        same.then_some(Objects { address, type_index, own_bytes, footprint_bytes, refcount, state })
+    }
+
+    /// The rows in the order of their addresses.
+    pub fn sort_by_address(&mut self) {
+        if self.address.windows(2).all(|pair| pair.first() <= pair.last()) {
+            return;
+        }
+        let mut order: Vec<u32> = (0..self.len() as u32).collect();
+        order.sort_unstable_by_key(|&i| self.address.get(i as usize));
+        fn pick<T: Copy>(column: &mut Vec<T>, order: &[u32]) {
+            *column = order.iter().filter_map(|&i| column.get(i as usize).copied()).collect();
+        }
+        pick(&mut self.address, &order);
+        pick(&mut self.type_index, &order);
+        pick(&mut self.own_bytes, &order);
+        pick(&mut self.footprint_bytes, &order);
+        pick(&mut self.refcount, &order);
+        pick(&mut self.state, &order);
+    }
+
     /// Adds one.
     #[inline]
     pub fn push(&mut self, o: Object) {
@@ -149,7 +181,7 @@ pub enum Collector {
 }
 
 impl Collector {
-    const ALL: [Collector; 6] = [
+    pub(crate) const ALL: [Collector; 6] = [
         Collector::Without,
         Collector::Untracked,
         Collector::Generation0,
@@ -185,7 +217,7 @@ pub enum Found {
 }
 
 impl Found {
-    const ALL: [Found; 4] = [Found::List, Found::Reference, Found::Root, Found::Sweep];
+    pub(crate) const ALL: [Found; 4] = [Found::List, Found::Reference, Found::Root, Found::Sweep];
 
     /// The word of the JSON and of the tables.
     pub fn word(self) -> &'static str {

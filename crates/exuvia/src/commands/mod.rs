@@ -4,6 +4,7 @@ mod doctor;
 mod list;
 mod object;
 mod objects;
+mod snapshot;
 mod types;
 
 use std::ffi::OsString;
@@ -19,6 +20,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Types(args)) => types::run(&args),
         Some(Command::Objects(args)) => objects::run(&args),
         Some(Command::Object(args)) => object::run(&args),
+        Some(Command::Snapshot(args)) => snapshot::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         None => list::run(),
     }
@@ -28,6 +30,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
 fn again(target: &Chosen) -> Again {
     match target {
         Chosen::Pid(pid) => Again::Pid(*pid),
+        Chosen::Folder(folder) => Again::Folder(folder.to_string_lossy().into_owned()),
         Chosen::Program(argv) => Again::Command(argv.iter().map(lossy).collect()),
     }
 }

@@ -1,0 +1,73 @@
+//! `exuvia snapshot`.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use memory::Bytes;
+use snapshot::file::{write_folder, write_parts, Written};
+use snapshot::Snapshot;
+
+use crate::cli::{self, Chosen};
+use crate::look::{self, Question};
+use crate::progress::Progress;
+use crate::refusals;
+use crate::screen;
+use crate::trouble::Trouble;
+
+pub(crate) fn run(args: &cli::Snapshot) -> Result<(), Trouble> {
+    let target = args.target.chosen("snapshot")?;
+    args.look.check(&target)?;
+    if let Chosen::Folder(folder) = &target {
+        let why = format!("{} is one already", folder.display());
+        return Err(Trouble::usage("a snapshot is taken of a process", why, "exuvia snapshot 4711 -o FOLDER, or cp -r"));
+    }
+    let stream = args.output.as_os_str() == "-";
+    if stream && io::stdout().is_terminal() {
+        let why = "-o - writes a tar to stdout, which is a terminal";
+        return Err(Trouble::usage("a terminal is no place for a tar", why, "exuvia snapshot 4711 -o - | tar x, or a folder after -o"));
+    }
+    if !stream && args.output.symlink_metadata().is_ok() {
+        // Before anything is stopped for it.
+        return Err(refusals::file(&snapshot::file::FileError::Exists(args.output.clone())));
+    }
+    let looked = look::take(&target, &args.look, Question::Everything)?;
+    let progress = Progress::start("writing the snapshot");
+    let written = if stream { tar(&looked.snapshot) } else { write_folder(&looked.snapshot, &args.output).map_err(|e| refusals::file(&e)) }?;
+    drop(progress);
+    if !stream {
+        told(&looked.snapshot, &written, &args.output, args.look.json)?;
+    }
+    looked.finish()
+}
+
+/// What was written, and how to look at it.
+fn told(snapshot: &Snapshot, written: &Written, folder: &Path, json: bool) -> Result<(), Trouble> {
+    let name = folder.to_string_lossy();
+    let bytes = Bytes(written.bytes);
+    screen::print(|out| {
+        if json {
+            report::saved::json(out, snapshot, &name, bytes)
+        } else {
+            report::saved::table(out, snapshot, &name, bytes, &screen::style(report::Again::Folder(name.clone().into_owned())))
+        }
+    })
+}
+
+/// The same files as a tar on stdout, in a folder named after the target.
+fn tar(snapshot: &Snapshot) -> Result<Written, Trouble> {
+    let folder = snapshot.target.pid.map_or("exuvia-snapshot".to_string(), |pid| format!("exuvia-{pid}"));
+    let mut archive = tar::Builder::new(io::BufWriter::with_capacity(1 << 16, io::stdout().lock()));
+    let entry = |kind: tar::EntryType, mode: u32, bytes: u64| {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_size(bytes);
+        header
+    };
+    archive.append_data(&mut entry(tar::EntryType::Directory, 0o700, 0), format!("{folder}/"), io::empty())?;
+    let written = write_parts(snapshot, |name, bytes| {
+        archive.append_data(&mut entry(tar::EntryType::Regular, 0o600, bytes.len() as u64), format!("{folder}/{name}"), bytes)
+    })?;
+    archive.into_inner()?.flush()?;
+    Ok(written)
+}

@@ -1,0 +1,172 @@
+//! The reader: from a folder to a snapshot, as much of it as a question needs.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use memory::{Addr, Bytes};
+
+use super::decode::Table;
+use super::manifest::{self, Entry, Refused};
+use super::{meta, schema, FileError, FORMAT};
+use crate::{Collector, Found, Known, Objects, Snapshot, State, Type};
+
+/// A snapshot's folder whose list of checksums was read.
+#[derive(Debug)]
+pub struct Reader {
+    folder: PathBuf,
+    entries: Vec<Entry>,
+}
+
+impl Reader {
+    /// Opens a folder. Files are checked when they are read.
+    ///
+    /// # Errors
+    /// It does not exist, is no snapshot, is newer than this program, or its list is damaged.
+    pub fn open(folder: &Path) -> Result<Reader, FileError> {
+        let foreign = |why: &str| FileError::Foreign { path: folder.to_path_buf(), why: why.to_string() };
+        let there = folder.metadata().map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => FileError::Missing(folder.to_path_buf()),
+            _ => FileError::io(folder, &e),
+        })?;
+        if !there.is_dir() {
+            return Err(foreign("a snapshot is a folder"));
+        }
+        let path = folder.join(manifest::FILE);
+        let file = File::open(&path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => foreign("it has no file checksums, which is written last"),
+            _ => FileError::io(&path, &e),
+        })?;
+        let mut text = Vec::new();
+        file.take(manifest::BYTES_MOST).read_to_end(&mut text).map_err(|e| FileError::io(&path, &e))?;
+        match manifest::parse(&text) {
+            Ok(entries) => Ok(Reader { folder: folder.to_path_buf(), entries }),
+            Err(Refused::Foreign) => Err(foreign("its file checksums does not begin with the words of a snapshot")),
+            Err(Refused::Newer(found)) => Err(FileError::Newer { path: folder.to_path_buf(), found, known: FORMAT }),
+            Err(Refused::Damaged(why)) => Err(damaged(folder, manifest::FILE, why)),
+        }
+    }
+
+    /// Target, coverage, and the types with their sums.
+    ///
+    /// # Errors
+    /// A file is damaged or cannot be read.
+    pub fn types(&self) -> Result<Snapshot, FileError> {
+        let rows = self.table("meta", |t| Ok(t.texts("key")?.into_iter().zip(t.texts("value")?).collect::<Vec<_>>()))?;
+        let (target, coverage) = meta::parse(&rows).map_err(|why| damaged(&self.folder, "meta.parquet", &why))?;
+        let types = self.table("types", types)?;
+        Ok(Snapshot { target, coverage, types, ..Snapshot::default() })
+    }
+
+    /// That, and every object.
+    ///
+    /// # Errors
+    /// A file is damaged or cannot be read.
+    pub fn objects(&self) -> Result<Snapshot, FileError> {
+        let mut snapshot = self.types()?;
+        let types = snapshot.types.len();
+        snapshot.objects = Some(self.table("objects", |t| objects(t, types))?);
+        Ok(snapshot)
+    }
+
+    /// That, and one object with its references, if one stands at the address.
+    ///
+    /// # Errors
+    /// A file is damaged or cannot be read.
+    pub fn object(&self, address: Addr) -> Result<Snapshot, FileError> {
+        let _ = address;
+        self.types()
+    }
+
+    /// Opens a table after its checksum was found right, and reads from it.
+    fn table<R>(&self, name: &str, read: impl FnOnce(&Table) -> Result<R, String>) -> Result<R, FileError> {
+        let Some(spec) = schema::table(name) else { return Err(damaged(&self.folder, name, "no table of this name is known")) };
+        let file = spec.file();
+        let Some(entry) = self.entries.iter().find(|e| e.name == file) else {
+            return Err(damaged(&self.folder, manifest::FILE, &format!("{file} is not in it")));
+        };
+        let opened = self.checked(entry)?;
+        let table = Table::open(opened, entry.bytes, spec).and_then(|t| read(&t));
+        table.map_err(|why| damaged(&self.folder, &file, &why))
+    }
+
+    /// A file whose length and checksum are those of the list.
+    fn checked(&self, entry: &Entry) -> Result<File, FileError> {
+        let path = self.folder.join(&entry.name);
+        let mut file = File::open(&path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => damaged(&self.folder, &entry.name, "it is missing"),
+            _ => FileError::io(&path, &e),
+        })?;
+        let io = |e| FileError::io(&path, &e);
+        let bytes = file.metadata().map_err(io)?.len();
+        if bytes != entry.bytes {
+            return Err(damaged(&self.folder, &entry.name, &format!("it has {bytes} bytes instead of {}", entry.bytes)));
+        }
+        let mut crc = crc32fast::Hasher::new();
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut buffer).map_err(io)? {
+                0 => break,
+                n => crc.update(buffer.get(..n).unwrap_or_default()),
+            }
+        }
+        if crc.finalize() != entry.crc {
+            return Err(damaged(&self.folder, &entry.name, "its checksum differs"));
+        }
+        Ok(file)
+    }
+}
+
+fn damaged(folder: &Path, file: &str, why: &str) -> FileError {
+    FileError::Damaged { path: folder.to_path_buf(), file: file.to_string(), why: why.to_string() }
+}
+
+fn types(t: &Table) -> Result<Vec<Type>, String> {
+    let mut names = t.texts("name")?.into_iter();
+    let known = t.texts("known")?;
+    let [addresses, counts, own, footprint] =
+        [t.u64s("address")?, t.u64s("count")?, t.u64s("own_bytes")?, t.u64s("footprint_bytes")?].map(Vec::into_iter);
+    let rows = addresses.zip(counts).zip(own.zip(footprint)).zip(known);
+    rows.map(|(((address, count), (own, footprint)), known)| {
+        Ok(Type {
+            name: names.next().ok_or("a type without a name")?,
+            address: Addr(address),
+            count,
+            own_bytes: Bytes(own),
+            footprint_bytes: Bytes(footprint),
+            known: match known.as_str() {
+                "exact" => Known::Exact,
+                "derived" => Known::Derived,
+                "scanned" => Known::Scanned,
+                _ => return Err(format!("a type is known as {known:?}")),
+            },
+        })
+    })
+    .collect()
+}
+
+fn objects(t: &Table, types: usize) -> Result<Objects, String> {
+    let ((address, kind), ((own, footprint), (refcount, (collector, (found, immortal))))) = rayon::join(
+        || (t.u64s("address"), t.u32s("type")),
+        || {
+            (
+                (t.u64s("own_bytes"), t.u64s("footprint_bytes")),
+                (t.u64s("refcount"), (t.u32s("collector"), (t.u32s("found"), t.flags("immortal")))),
+            )
+        },
+    );
+    let kind = kind?;
+    if kind.iter().any(|k| *k as usize >= types) {
+        return Err("an object is of a type that is not there".into());
+    }
+    let (collector, found, immortal) = (collector?, found?, immortal?);
+    let state = collector.into_iter().zip(found).zip(immortal).map(|((c, f), immortal)| {
+        let collector = Collector::ALL.get(c as usize).ok_or("an object has an unknown state of the collector")?;
+        let found = Found::ALL.get(f as usize).ok_or("an object was found by an unknown witness")?;
+        Ok(State::new(*collector, *found, immortal))
+    });
+    let state = state.collect::<Result<Vec<State>, String>>()?;
+    let bytes = |v: Vec<u64>| v.into_iter().map(Bytes).collect::<Vec<_>>();
+    let address = address?.into_iter().map(Addr).collect();
+    Objects::of_columns(address, kind, bytes(own?), bytes(footprint?), refcount?, state).ok_or_else(|| "its columns differ in length".into())
+}

@@ -1,0 +1,157 @@
+//! Every table and column of a snapshot, in one list: what is written, what is read, and what the page documents.
+
+use std::sync::Arc;
+
+use parquet::basic::{LogicalType, Repetition, Type as Physical};
+use parquet::errors::Result;
+use parquet::schema::types::{Type, TypePtr};
+
+/// One table: a file `NAME.parquet`.
+#[derive(Debug)]
+pub struct TableSpec {
+    /// The file's name, without its ending.
+    pub name: &'static str,
+    /// What one row is.
+    pub row: &'static str,
+    /// Its columns, in the order of the file.
+    pub columns: &'static [ColumnSpec],
+}
+
+/// One column.
+#[derive(Debug)]
+pub struct ColumnSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether a row may have none (NULL).
+    pub optional: bool,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+/// What a column holds, and how it is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A small code or number of which few differ: unsigned, 32 bits, by a dictionary.
+    Code,
+    /// A row's number: unsigned, 32 bits, by differences.
+    Row,
+    /// A number of which few differ: unsigned, 64 bits, by a dictionary.
+    Size,
+    /// An address: unsigned, 64 bits, by differences.
+    Address,
+    /// Yes or no.
+    Flag,
+    /// UTF-8, by a dictionary.
+    Text,
+}
+
+impl Kind {
+    /// The type as SQL engines show it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Code | Kind::Row => "uint32",
+            Kind::Size | Kind::Address => "uint64",
+            Kind::Flag => "boolean",
+            Kind::Text => "text",
+        }
+    }
+
+    pub(crate) fn by_differences(self) -> bool {
+        matches!(self, Kind::Row | Kind::Address)
+    }
+}
+
+impl TableSpec {
+    /// The name of its file.
+    pub fn file(&self) -> String {
+        format!("{}.parquet", self.name)
+    }
+
+    /// The place of a column.
+    pub(crate) fn place(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|c| c.name == column)
+    }
+
+    pub(crate) fn parquet(&self) -> Result<TypePtr> {
+        let fields = self.columns.iter().map(|c| {
+            let repetition = if c.optional { Repetition::OPTIONAL } else { Repetition::REQUIRED };
+            let unsigned = |bit_width| Some(LogicalType::integer(bit_width, false));
+            let (physical, logical) = match c.kind {
+                Kind::Code | Kind::Row => (Physical::INT32, unsigned(32)),
+                Kind::Size | Kind::Address => (Physical::INT64, unsigned(64)),
+                Kind::Flag => (Physical::BOOLEAN, None),
+                Kind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+            };
+            Type::primitive_type_builder(c.name, physical).with_repetition(repetition).with_logical_type(logical).build().map(Arc::new)
+        });
+        Type::group_type_builder("row").with_fields(fields.collect::<Result<_>>()?).build().map(Arc::new)
+    }
+}
+
+/// The table of this name, which is one of [`TABLES`].
+pub(crate) fn table(name: &str) -> Option<&'static TableSpec> {
+    TABLES.iter().find(|t| t.name == name)
+}
+
+const fn column(name: &'static str, kind: Kind, meaning: &'static str) -> ColumnSpec {
+    ColumnSpec { name, kind, optional: false, meaning }
+}
+
+const fn optional(name: &'static str, kind: Kind, meaning: &'static str) -> ColumnSpec {
+    ColumnSpec { name, kind, optional: true, meaning }
+}
+
+/// Every table of a snapshot.
+pub const TABLES: &[TableSpec] = &[
+    TableSpec {
+        name: "meta",
+        row: "one fact about the target, the look or its coverage",
+        columns: &[column("key", Kind::Text, "what it says: `target.pid`, `coverage.objects`, `gap.torn-object`"), column("value", Kind::Text, "its value, numbers in decimal")],
+    },
+    TableSpec {
+        name: "types",
+        row: "one type that has an instance, with the sums over its instances",
+        columns: &[
+            column("type", Kind::Row, "its number, which `objects.type` and `labels.type` refer to"),
+            column("name", Kind::Text, "module and name: `dict`, `app.models.Session`; several classes may have one"),
+            column("address", Kind::Address, "where the type object lies"),
+            column("count", Kind::Size, "instances found"),
+            column("own_bytes", Kind::Size, "what `sys.getsizeof` would say of them, summed"),
+            column("footprint_bytes", Kind::Size, "what the allocators spend for them, summed"),
+            column("known", Kind::Text, "how sizes and references are known: `exact`, `derived`, `scanned`"),
+        ],
+    },
+    TableSpec {
+        name: "objects",
+        row: "one object; rows are in the order of addresses",
+        columns: &[
+            column("object", Kind::Row, "its number, which references refer to: the row's place, from 0"),
+            column("address", Kind::Address, "where it lies, as `id()` says"),
+            column("type", Kind::Code, "its type, a `types.type`"),
+            column("own_bytes", Kind::Size, "what `sys.getsizeof` would say"),
+            column("footprint_bytes", Kind::Size, "what the allocators spend for it"),
+            column("refcount", Kind::Size, "the count in its header, without meaning where it is immortal"),
+            column("collector", Kind::Code, "what the collector knows: 0 without header, 1 untracked, 2 to 4 generation 0 to 2, 5 frozen"),
+            column("found", Kind::Code, "who named it first: 0 the collector's lists, 1 a reference, 2 a root, 3 its block alone"),
+            column("immortal", Kind::Flag, "whether its count means nothing, because it lives as long as the interpreter"),
+        ],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_every_table_has_a_schema() {
+        for t in TABLES {
+            let mut names: Vec<_> = t.columns.iter().map(|c| c.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), t.columns.len(), "{}", t.name);
+            assert_eq!(t.parquet().unwrap().get_fields().len(), t.columns.len());
+        }
+    }
+}
