@@ -26,5 +26,5 @@ pub fn json(out: &mut dyn Write, snapshot: &Snapshot, folder: &str, bytes: Bytes
         folder: &'s str,
         written_bytes: u64,
     }
-    json::line(out, &Answer { head: json::head("snapshot", snapshot), folder, written_bytes: bytes.0 })
+    json::line(out, &Answer { head: json::Head::new("exuvia/snapshot/1", snapshot), folder, written_bytes: bytes.0 })
 }

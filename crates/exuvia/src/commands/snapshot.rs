@@ -30,7 +30,11 @@ pub(crate) fn run(args: &cli::Snapshot) -> Result<(), Trouble> {
         // Before anything is stopped for it.
         return Err(refusals::file(&snapshot::file::FileError::Exists(args.output.clone())));
     }
-    let looked = look::take(&target, &args.look, Question::Everything)?;
+    let mut looked = look::take(&target, &args.look, Question::Everything)?;
+    if let (Some(command), false) = (&mut looked.snapshot.target.command, args.look.values) {
+        // Arguments are values: passwords stand in them, and programs (-c).
+        command.truncate(1);
+    }
     let progress = Progress::start("writing the snapshot");
     let written = if stream { tar(&looked.snapshot) } else { write_folder(&looked.snapshot, &args.output).map_err(|e| refusals::file(&e)) }?;
     drop(progress);
