@@ -1,6 +1,6 @@
 //! What an object is, in a few words: names are told, values only where they were asked for.
 
-use cpython::objects::{dict, Kind};
+use cpython::objects::Kind;
 use cpython::types::{flags, TypeInfo};
 use cpython::{Heap, Obj};
 use memory::{Addr, Memory};
@@ -18,30 +18,67 @@ pub(crate) fn brief(heap: &Heap<'_>, at: Addr, values: bool) -> Brief {
 
 /// The brief of an object whose type is known.
 fn of(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, values: bool) -> Option<Brief> {
-    let f = &heap.layout.at;
-    let named = |at: Addr| heap.name(at).map(Brief::Named);
-    let sized = |len: u64, unit| Some(Brief::Sized { type_name: t.name.clone(), len, unit });
-    let field = |name: &str| t.decoder.fields.iter().find(|f| f.name == name).and_then(|f| o.addr(f.offset).ok()).and_then(named);
+    if let Some(shown) = values.then(|| value(heap, o, t)).flatten() {
+        return Some(Brief::Value(shown));
+    }
+    if let Some(unit) = unit(t) {
+        return Some(Brief::Sized { type_name: t.name.clone(), len: length(heap, o, t)?, unit });
+    }
+    if is_number(t) {
+        return Some(Brief::Hidden { type_name: t.name.clone() });
+    }
+    name(heap, o, t).map(Brief::Named)
+}
+
+/// What the length of an instance counts.
+pub(crate) fn unit(t: &TypeInfo) -> Option<Unit> {
     match t.decoder.kind {
-        Kind::Module => named(o.addr(f.module.md_name).ok()?),
-        Kind::Type => Some(Brief::Named(heap.type_at(o.addr)?.name.clone())),
-        Kind::Code => named(o.addr(f.code.co_qualname.unwrap_or(f.code.co_name)).ok()?),
-        Kind::Generator => named(o.addr(f.gen.gi_qualname).ok()?),
-        Kind::Str if values => Some(Brief::Value(quote(&heap.text(o.addr, VALUE_BOUND + 1).ok()?))),
-        Kind::Str => sized(o.u64(f.ascii.length as i64).ok()?, Unit::Char),
-        Kind::Int if values => int_value(heap, o, t).map(Brief::Value),
-        Kind::Int => Some(Brief::Hidden { type_name: t.name.clone() }),
-        Kind::Tuple | Kind::List | Kind::Deque | Kind::Array => sized(u64::try_from(o.size().ok()?).ok()?, Unit::Item),
-        Kind::Dict | Kind::OrderedDict => sized(o.u64(f.dict.ma_used as i64).ok()?, Unit::Item),
-        Kind::Set => sized(o.u64(f.set.used as i64).ok()?, Unit::Item),
-        Kind::ByteArray => sized(u64::try_from(o.size().ok()?).ok()?, Unit::Byte),
-        Kind::Plain if t.flags & flags::BYTES != 0 => sized(u64::try_from(o.size().ok()?).ok()?, Unit::Byte),
-        Kind::Plain if &*t.name == "float" => Some(if values {
-            Brief::Value(f64::from_bits(o.u64(16).ok()?).to_string())
-        } else {
-            Brief::Hidden { type_name: t.name.clone() }
-        }),
-        Kind::Plain => field("__qualname__").or_else(|| field("__name__")),
+        Kind::Str => Some(Unit::Char),
+        Kind::Tuple | Kind::List | Kind::Deque | Kind::Array | Kind::Dict | Kind::OrderedDict | Kind::Set => Some(Unit::Item),
+        Kind::ByteArray => Some(Unit::Byte),
+        Kind::Plain if t.flags & flags::BYTES != 0 => Some(Unit::Byte),
+        _ => None,
+    }
+}
+
+/// How many of its unit an object has.
+#[inline]
+pub(crate) fn length(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo) -> Option<u64> {
+    let f = &heap.layout.at;
+    match t.decoder.kind {
+        Kind::Str => o.u64(f.ascii.length as i64).ok(),
+        Kind::Dict | Kind::OrderedDict => o.u64(f.dict.ma_used as i64).ok(),
+        Kind::Set => o.u64(f.set.used as i64).ok(),
+        _ => u64::try_from(o.size().ok()?).ok(),
+    }
+}
+
+/// Whether instances are numbers: values without a length.
+pub(crate) fn is_number(t: &TypeInfo) -> bool {
+    t.decoder.kind == Kind::Int || (t.decoder.kind == Kind::Plain && &*t.name == "float")
+}
+
+/// Its own name, of what has one.
+pub(crate) fn name(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo) -> Option<String> {
+    let f = &heap.layout.at;
+    let field =
+        |name: &str| t.decoder.fields.iter().find(|f| f.name == name).and_then(|f| o.addr(f.offset).ok()).and_then(|at| heap.name(at));
+    match t.decoder.kind {
+        Kind::Module => heap.name(o.addr(f.module.md_name).ok()?),
+        Kind::Type => Some(heap.type_at(o.addr)?.name.clone()),
+        Kind::Code => heap.name(o.addr(f.code.co_qualname.unwrap_or(f.code.co_name)).ok()?),
+        Kind::Generator => heap.name(o.addr(f.gen.gi_qualname).ok()?),
+        Kind::Plain if !t.decoder.fields.is_empty() => field("__qualname__").or_else(|| field("__name__")),
+        _ => None,
+    }
+}
+
+/// Its value, cut to a bound, of what is one.
+pub(crate) fn value(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo) -> Option<String> {
+    match t.decoder.kind {
+        Kind::Str => Some(quote(&heap.text(o.addr, VALUE_BOUND + 1).ok()?)),
+        Kind::Int => int_value(heap, o, t),
+        Kind::Plain if &*t.name == "float" => Some(f64::from_bits(o.u64(16).ok()?).to_string()),
         _ => None,
     }
 }
@@ -68,11 +105,4 @@ fn quote(text: &str) -> String {
         shown.push('…');
     }
     format!("'{shown}'")
-}
-
-/// Whether a dict's keys are all strs and few: for nothing but naming.
-pub(crate) fn keys_are_names(heap: &Heap<'_>, at: Addr) -> bool {
-    let Ok(o) = heap.obj(at) else { return false };
-    // A split table is always an instance's.
-    !heap.image.addr(at + heap.layout.at.dict.ma_values).unwrap_or_default().is_null() && dict::entries(heap, &o).is_ok()
 }

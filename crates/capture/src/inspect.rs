@@ -5,72 +5,15 @@ use cpython::visit::{Torn, Visitor};
 use cpython::{roots, Heap, Obj};
 use memory::{Addr, Bytes, Memory};
 use rustc_hash::FxHashSet;
-use snapshot::{Found, Holder, Inspected, Known, Label, Reference, References, State};
+use snapshot::{Found, Holder, Inspected, Known, Label, LinkKind, Reference, References, State};
 
-use crate::briefs::{brief, keys_are_names};
+use crate::briefs::brief;
+use crate::edges::{name_text, Edge, Teller};
 use crate::reach::Reached;
 use crate::worker::{RefCount, Worker};
 
 /// Most references that are shown in one direction; the total is always told.
 const SHOWN: usize = 1000;
-
-/// One reference as a decoder tells it.
-#[derive(Clone, Copy)]
-struct Edge {
-    to: Addr,
-    label: cpython::Label,
-    certain: bool,
-}
-
-/// Collects all references of one object, and what it owns.
-#[derive(Default)]
-struct Edges {
-    all: Vec<Edge>,
-    owned: Vec<(Addr, u64)>,
-}
-
-impl Visitor for Edges {
-    fn reference(&mut self, to: Addr, label: cpython::Label) {
-        self.all.push(Edge { to, label, certain: true });
-    }
-    fn hidden(&mut self, to: Addr, label: cpython::Label) {
-        self.all.push(Edge { to, label, certain: true });
-    }
-    fn scanned(&mut self, to: Addr, label: cpython::Label) {
-        self.all.push(Edge { to, label, certain: false });
-    }
-    fn owns(&mut self, at: Addr, bytes: u64) {
-        self.owned.push((at, bytes));
-    }
-    fn torn(&mut self, _: Torn) {}
-}
-
-/// Only the references to one object.
-struct To {
-    target: Addr,
-    found: Vec<Edge>,
-}
-
-impl Visitor for To {
-    #[inline]
-    fn reference(&mut self, to: Addr, label: cpython::Label) {
-        if to == self.target {
-            self.found.push(Edge { to, label, certain: true });
-        }
-    }
-    #[inline]
-    fn hidden(&mut self, to: Addr, label: cpython::Label) {
-        self.reference(to, label);
-    }
-    #[inline]
-    fn scanned(&mut self, to: Addr, label: cpython::Label) {
-        if to == self.target {
-            self.found.push(Edge { to, label, certain: false });
-        }
-    }
-    fn owns(&mut self, _: Addr, _: u64) {}
-    fn torn(&mut self, _: Torn) {}
-}
 
 /// `None` where no object was found at `address`.
 pub(crate) fn inspect(reached: &Reached<'_, '_>, address: Addr, values: bool) -> Option<Inspected> {
@@ -80,23 +23,26 @@ pub(crate) fn inspect(reached: &Reached<'_, '_>, address: Addr, values: bool) ->
     let heap = &reached.world().heap;
     let o = heap.obj(address).ok()?;
     let t = heap.type_at(o.ty().ok()?)?;
-    let mut edges = Edges::default();
-    let own = heap.decode(&o, &t, &mut edges).unwrap_or(t.pre + t.basic);
+    let (references_in, explained_refs) = incoming(reached, address, values);
+    let is_namespace = !namespaces(reached, FxHashSet::from_iter([address])).is_empty();
+    let mut out: Vec<Edge> = Vec::new();
+    let mut teller = Teller::new(|e| out.push(e));
+    teller.begin(is_namespace, frame_object_code(heap, &o).unwrap_or_default());
+    let mut owned = Owned(Vec::new());
+    let own = heap.decode(&o, &t, &mut owned).unwrap_or(t.pre + t.basic);
+    // What was told before a fault stands.
+    let _ = heap.decode(&o, &t, &mut teller);
     let count = heap.refcount(&o);
     let measure = Worker::new(&reached.shared, false);
-    let footprint = measure.footprint(&o, &t, own, &edges.owned);
+    let footprint = measure.footprint(&o, &t, own, &owned.0);
     let collector = measure.collector(&o, &t);
     let found = if reached.swept.binary_search(&address).is_ok() { Found::Sweep } else { found(collector) };
 
-    let (references_in, explained_refs) = incoming(reached, address, values);
-    let is_namespace = references_in.shown.iter().any(|r| r.label == Label::Field("__dict__".to_owned())) || keys_are_names(heap, address);
-    let out: Vec<Edge> = edges.all.into_iter().filter(|e| e.certain || reached.is_object(e.to)).collect();
+    out.retain(|e| reached.is_object(e.to));
+    let mut out: Vec<Named> = out.iter().map(|e| Named::of(heap, e)).collect();
+    out.sort_by(|a, b| a.order().cmp(&b.order()));
     let total = out.len() as u64;
-    let shown = out
-        .iter()
-        .take(SHOWN)
-        .map(|e| Reference { label: label(heap, &o, e.label, is_namespace, values), other: holder(heap, e.to, values), certain: e.certain })
-        .collect();
+    let shown = out.iter().take(SHOWN).map(|n| n.reference(heap, n.edge.to, values)).collect();
     Some(Inspected {
         address,
         type_name: t.name.clone(),
@@ -136,39 +82,113 @@ fn holder(heap: &Heap<'_>, at: Addr, values: bool) -> Holder {
 /// All references to `target`, from objects and from roots, and how many of them are certain.
 fn incoming(reached: &Reached<'_, '_>, target: Addr, values: bool) -> (References, u64) {
     let heap = &reached.world().heap;
-    let mut found: Vec<(Addr, Edge)> = reached
+    let holders = reached
         .for_each(
-            || (To { target, found: Vec::new() }, Vec::new()),
+            || (To { target, found: false }, Vec::new()),
             |(to, all), o, t| {
+                to.found = false;
                 // What was told before a fault stands.
                 let _ = heap.decode(o, t, to);
-                all.extend(to.found.drain(..).map(|e| (o.addr, e)));
+                if to.found {
+                    all.push(o.addr);
+                }
             },
         )
         .into_iter()
-        .flat_map(|(_, all)| all)
-        .collect();
-    found.sort_by_key(|(from, _)| *from);
-    let mut total = found.len() as u64;
-    let mut certain = found.iter().filter(|(_, e)| e.certain).count() as u64;
-    let namespaces = namespaces(reached, found.iter().take(SHOWN).map(|(from, _)| *from).collect());
-    let mut shown: Vec<Reference> = found
-        .iter()
-        .take(SHOWN)
-        .filter_map(|(from, e)| {
-            let o = heap.obj(*from).ok()?;
-            let named = namespaces.contains(from) || keys_are_names(heap, *from);
-            Some(Reference { label: label(heap, &o, e.label, named, values), other: holder(heap, *from, values), certain: e.certain })
-        })
-        .collect();
-    for reference in from_frames(reached, target) {
+        .flat_map(|(_, all)| all);
+    let mut holders: Vec<Addr> = holders.collect();
+    holders.sort_unstable();
+    let namespaces = namespaces(reached, holders.iter().copied().collect());
+    let (mut shown, mut total, mut certain) = (Vec::new(), 0, 0);
+    for from in holders {
+        let Ok(o) = heap.obj(from) else { continue };
+        let Some(t) = o.ty().ok().and_then(|t| heap.type_at(t)) else { continue };
+        let mut edges = Vec::new();
+        let mut teller = Teller::new(|e: Edge| {
+            if e.to == target {
+                edges.push(e);
+            }
+        });
+        teller.begin(namespaces.contains(&from), frame_object_code(heap, &o).unwrap_or_default());
+        let _ = heap.decode(&o, &t, &mut teller);
+        total += edges.len() as u64;
+        certain += edges.iter().filter(|e| e.certain).count() as u64;
+        let mut named: Vec<Named> = edges.iter().map(|e| Named::of(heap, e)).collect();
+        named.sort_by(|a, b| a.order().cmp(&b.order()));
+        let room = SHOWN.saturating_sub(shown.len());
+        shown.extend(named.iter().take(room).map(|n| n.reference(heap, from, values)));
+    }
+    for (root, e) in root_edges(reached).into_iter().filter(|(_, e)| e.to == target) {
         total += 1;
-        certain += u64::from(reference.certain);
+        certain += u64::from(e.certain);
         if shown.len() < SHOWN {
-            shown.push(reference);
+            let named = Named::of(heap, &e);
+            shown.push(Reference { label: named.label(heap, values), other: Holder::Root { name: root }, certain: e.certain });
         }
     }
     (References { shown, total }, certain)
+}
+
+/// Whether an object refers to one.
+struct To {
+    target: Addr,
+    found: bool,
+}
+
+impl Visitor for To {
+    #[inline]
+    fn reference(&mut self, to: Addr, _: cpython::Label) {
+        self.found |= to == self.target;
+    }
+    #[inline]
+    fn hidden(&mut self, to: Addr, label: cpython::Label) {
+        self.reference(to, label);
+    }
+    #[inline]
+    fn scanned(&mut self, to: Addr, label: cpython::Label) {
+        self.reference(to, label);
+    }
+    fn owns(&mut self, _: Addr, _: u64) {}
+    fn torn(&mut self, _: Torn) {}
+}
+
+/// The blocks that an object owns.
+struct Owned(Vec<(Addr, u64)>);
+
+impl Visitor for Owned {
+    fn reference(&mut self, _: Addr, _: cpython::Label) {}
+    fn hidden(&mut self, _: Addr, _: cpython::Label) {}
+    fn scanned(&mut self, _: Addr, _: cpython::Label) {}
+    fn owns(&mut self, at: Addr, bytes: u64) {
+        self.0.push((at, bytes));
+    }
+    fn torn(&mut self, _: Torn) {}
+}
+
+/// An edge with its name read.
+struct Named<'e> {
+    edge: &'e Edge,
+    kind: LinkKind,
+    name: Option<String>,
+}
+
+impl<'e> Named<'e> {
+    fn of(heap: &Heap<'_>, edge: &'e Edge) -> Named<'e> {
+        Named { edge, kind: edge.kind, name: name_text(heap, edge.name) }
+    }
+
+    fn order(&self) -> ((LinkKind, u32, LinkKind), Option<&str>, bool) {
+        (self.kind.order(self.edge.position), self.name.as_deref(), !self.edge.certain)
+    }
+
+    fn label(&self, heap: &Heap<'_>, values: bool) -> Label {
+        let key = || brief(heap, self.edge.key, values);
+        Label::of(self.kind, self.name.clone(), self.edge.position, key)
+    }
+
+    fn reference(&self, heap: &Heap<'_>, other: Addr, values: bool) -> Reference {
+        Reference { label: self.label(heap, values), other: holder(heap, other, values), certain: self.edge.certain }
+    }
 }
 
 /// Which of these dicts are the `__dict__` of something: their keys are names.
@@ -206,71 +226,35 @@ fn namespaces(reached: &Reached<'_, '_>, dicts: FxHashSet<Addr>) -> FxHashSet<Ad
         .collect()
 }
 
-/// References from the frames of all threads. Where frames are objects (≤3.10), they are found among the objects.
-fn from_frames(reached: &Reached<'_, '_>, target: Addr) -> Vec<Reference> {
+/// References from the frames of all threads, each with its holder's name. Where frames are objects (≤3.10), they are
+/// found among the objects.
+pub(crate) fn root_edges(reached: &Reached<'_, '_>) -> Vec<(String, Edge)> {
     let world = reached.world();
     let heap = &world.heap;
     let mut all = Vec::new();
+    if heap.layout.iframe.is_none() {
+        return all;
+    }
     for &interpreter in &world.interpreters {
         for thread in roots::threads(heap, interpreter).unwrap_or_default() {
             for frame in roots::frames(heap, thread).unwrap_or_default() {
-                let code = roots::frame_code(heap, frame).unwrap_or_default();
-                let mut to = To { target, found: Vec::new() };
-                if heap.layout.iframe.is_none() || !roots::is_python_frame(heap, frame) {
+                if !roots::is_python_frame(heap, frame) {
                     continue;
                 }
-                let _ = roots::frame_contents(heap, frame, &mut to);
+                let code = roots::frame_code(heap, frame).unwrap_or_default();
                 let function = heap.layout.at.code.co_qualname.and_then(|q| heap.image.addr(code + q).ok()).and_then(|q| heap.name(q));
-                for e in to.found {
-                    let name = format!("thread {:#x}, frame of {}", thread.thread_id, function.as_deref().unwrap_or("?"));
-                    let label = match e.label {
-                        cpython::Label::Local(i) => local(heap, code, i),
-                        other => plain_label(heap, other),
-                    };
-                    all.push(Reference { label, other: Holder::Root { name }, certain: e.certain });
-                }
+                let name = format!("thread {:#x}, frame of {}", thread.thread_id, function.as_deref().unwrap_or("?"));
+                let mut teller = Teller::new(|e| all.push((name.clone(), e)));
+                teller.begin(false, code);
+                let _ = roots::frame_contents(heap, frame, &mut teller);
             }
         }
     }
     all
 }
 
-/// A decoder's label in words.
-fn label(heap: &Heap<'_>, holder: &Obj<'_>, label: cpython::Label, names: bool, values: bool) -> Label {
-    match label {
-        cpython::Label::Value(key) if names => match heap.name(key) {
-            Some(name) => Label::Attribute(name),
-            None => Label::Value(brief(heap, key, values)),
-        },
-        cpython::Label::Value(key) => Label::Value(brief(heap, key, values)),
-        cpython::Label::Local(i) => {
-            let code = frame_object_code(heap, holder).unwrap_or_default();
-            local(heap, code, i)
-        }
-        other => plain_label(heap, other),
-    }
-}
-
-fn plain_label(heap: &Heap<'_>, label: cpython::Label) -> Label {
-    match label {
-        cpython::Label::Type => Label::Type,
-        cpython::Label::Field("cell_contents") => Label::Cell,
-        cpython::Label::Field("__base__") => Label::Base(0),
-        cpython::Label::Field(name) => Label::Field(name.to_owned()),
-        cpython::Label::Attribute(name) => Label::Attribute(heap.name(name).unwrap_or_else(|| "?".to_owned())),
-        cpython::Label::Key(i) => Label::Key(i),
-        cpython::Label::Member => Label::Member,
-        cpython::Label::Value(_) => Label::Field("value".to_owned()),
-        cpython::Label::Item(i) => Label::Index(i),
-        cpython::Label::Slot(name) => Label::Slot(heap.c_str(name).unwrap_or_else(|_| "?".to_owned())),
-        cpython::Label::Local(i) => Label::Local(format!("#{i}")),
-        cpython::Label::Stack(i) => Label::Stack(u64::from(i)),
-        cpython::Label::Scanned(at) | cpython::Label::ScannedBlock(at) => Label::Scanned(u64::from(at)),
-    }
-}
-
 /// The code of a frame object or of a generator.
-fn frame_object_code(heap: &Heap<'_>, o: &Obj<'_>) -> Option<Addr> {
+pub(crate) fn frame_object_code(heap: &Heap<'_>, o: &Obj<'_>) -> Option<Addr> {
     let f = &heap.layout.at;
     let t = heap.type_at(o.ty().ok()?)?;
     match (t.decoder.kind, heap.layout.iframe) {
@@ -279,31 +263,4 @@ fn frame_object_code(heap: &Heap<'_>, o: &Obj<'_>) -> Option<Addr> {
         (cpython::objects::Kind::Generator, Some(i)) => o.addr(f.gen.gi_iframe? + i.code).ok(),
         _ => None,
     }
-}
-
-/// The name of slot `i` of a frame of `code`.
-fn local(heap: &Heap<'_>, code: Addr, i: u32) -> Label {
-    let name = || {
-        let c = &heap.layout.at.code;
-        let item = heap.layout.at.tuple.ob_item;
-        let pick = |names: Addr, i: u64| {
-            let n = heap.image.u64(names + 16).ok()?;
-            (i < n).then(|| heap.image.addr(names + item + i * 8).ok()).flatten().and_then(|a| heap.name(a))
-        };
-        if let Some(all) = c.co_localsplusnames {
-            return pick(heap.image.addr(code + all).ok()?, u64::from(i));
-        }
-        // ≤3.10: locals, then cells, then free variables.
-        let mut i = u64::from(i);
-        for names in [c.co_varnames?, c.co_cellvars?, c.co_freevars?] {
-            let names = heap.image.addr(code + names).ok()?;
-            let n = heap.image.u64(names + 16).ok()?;
-            if i < n {
-                return pick(names, i);
-            }
-            i -= n;
-        }
-        None
-    };
-    Label::Local(name().unwrap_or_else(|| format!("#{i}")))
 }

@@ -8,6 +8,8 @@
 
 mod arenas;
 mod briefs;
+mod edges;
+mod everything;
 mod inspect;
 mod outside;
 mod reach;
@@ -82,15 +84,19 @@ pub fn capture(source: Source<'_>, detail: Detail) -> Result<Snapshot, CaptureEr
     let keep = match detail {
         Detail::Types => Keep::Sums,
         Detail::Object { .. } => Keep::Lists,
-        Detail::Objects | Detail::Everything { .. } => Keep::Rows,
+        Detail::Objects => Keep::Rows,
+        Detail::Everything { .. } => Keep::All,
     };
     let mut reached = Reached::all(&world, keep);
     let mut snapshot = reached.snapshot();
     if let Detail::Object { address, values } = detail {
         snapshot.inspected = Some(inspect::inspect(&reached, address, values).ok_or(CaptureError::NoObject(address))?);
     }
-    if let (Detail::Everything { .. }, Some(objects)) = (detail, &mut snapshot.objects) {
+    if let (Detail::Everything { values }, Some(objects)) = (detail, &mut snapshot.objects) {
         objects.sort_by_address();
+        let mut details = everything::everything(&reached, objects.addresses(), values, &mut snapshot.coverage);
+        details.contents = reached.contents();
+        snapshot.details = Some(details);
     }
     Ok(snapshot)
 }

@@ -5,13 +5,14 @@
 
 use std::sync::OnceLock;
 
+use cpython::heap::TypeCache;
 use cpython::types::TypeInfo;
 use cpython::visit::Visitor;
 use cpython::{roots, Obj};
 use memory::{Addr, Memory};
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
-use snapshot::{Coverage, GapKind, Known, Objects, Snapshot, Target, Type};
+use rustc_hash::{FxHashMap, FxHashSet};
+use snapshot::{Content, Coverage, GapKind, Known, Objects, Snapshot, Target, Type};
 
 use crate::arenas::{Bits, Dirty};
 use crate::outside::{Outside, Statics};
@@ -32,6 +33,8 @@ pub enum Keep {
     Lists,
     /// That, and a row for every object.
     Rows,
+    /// That, and which dicts are the `__dict__` of something.
+    All,
 }
 
 /// Which witness named an object.
@@ -54,12 +57,15 @@ pub struct Reached<'w, 'm> {
     objects: Option<Objects>,
     /// Objects that nothing but their block names.
     pub swept: Vec<Addr>,
+    namespaces_outside: FxHashSet<Addr>,
+    /// The snapshot's row of each type, by the type's number; `u32::MAX` for one without instances.
+    type_rows: Vec<u32>,
 }
 
 impl<'w, 'm> Reached<'w, 'm> {
     /// Searches.
     pub fn all(world: &'w World<'m>, keep: Keep) -> Reached<'w, 'm> {
-        let objects = keep == Keep::Rows;
+        let objects = matches!(keep, Keep::Rows | Keep::All);
         let bits = || Bits::new(&world.arenas);
         let shared = Shared {
             world,
@@ -68,6 +74,7 @@ impl<'w, 'm> Reached<'w, 'm> {
             owned: bits(),
             lists: (keep != Keep::Sums).then(|| [bits(), bits()]),
             lists_outside: OnceLock::new(),
+            namespaces: (keep == Keep::All).then(bits),
             dirty: Dirty::new(&world.arenas),
             statics: Statics::new(world.source.mappings, world.source.python),
         };
@@ -90,8 +97,9 @@ impl<'w, 'm> Reached<'w, 'm> {
         if world.collecting {
             main.coverage.add_gap(GapKind::Collecting, 1);
         }
-        let Worker { tally, coverage, objects, .. } = main;
-        Reached { shared, outside, tally, coverage, objects, swept: swept.objects }
+        let Worker { tally, coverage, objects, namespaces_outside, .. } = main;
+        let namespaces_outside = namespaces_outside.into_iter().collect();
+        Reached { shared, outside, tally, coverage, objects, swept: swept.objects, namespaces_outside, type_rows: Vec::new() }
     }
 
     /// The world that was searched.
@@ -103,14 +111,17 @@ impl<'w, 'm> Reached<'w, 'm> {
     pub fn for_each<S: Send>(&self, init: impl Fn() -> S + Sync, f: impl Fn(&mut S, &Obj<'m>, &TypeInfo) + Sync) -> Vec<S> {
         let heap = &self.shared.world.heap;
         let arenas = &self.shared.world.arenas;
-        let each = |s: &mut S, o: &Obj<'m>| {
-            if let Some(t) = o.ty().ok().and_then(|t| heap.type_at(t)) {
+        // One count of a type per object would be the dearest thing here: each thread has its own view on the types.
+        let each = |(s, types): &mut (S, TypeCache<'_, 'm>), o: &Obj<'m>| {
+            if let Some(t) = o.ty().ok().and_then(|t| types.lend(t)) {
                 f(s, o, &t);
+                types.give_back(t);
             }
         };
-        let mut all: Vec<S> = (0..arenas.all.len())
+        let new = || (init(), TypeCache::new(heap));
+        let mut all: Vec<(S, TypeCache<'_, 'm>)> = (0..arenas.all.len())
             .into_par_iter()
-            .fold(&init, |mut s, arena| {
+            .fold(new, |mut s, arena| {
                 let (start, window) = (arenas.all[arena].start, arenas.window(arena));
                 for (i, word) in self.shared.done.arena(arena).iter().enumerate() {
                     let mut bits = word.load(std::sync::atomic::Ordering::Relaxed);
@@ -123,14 +134,14 @@ impl<'w, 'm> Reached<'w, 'm> {
                 s
             })
             .collect();
-        let mut s = init();
+        let mut s = new();
         for &at in &self.outside.objects {
             if let Ok(o) = heap.obj(at) {
                 each(&mut s, &o);
             }
         }
         all.push(s);
-        all
+        all.into_iter().map(|(s, _)| s).collect()
     }
 
     /// Whether an object was found at `at`.
@@ -139,6 +150,26 @@ impl<'w, 'm> Reached<'w, 'm> {
             Some(arena) => at.0 % 16 == 0 && self.shared.done.get(arena, at.0 - self.shared.world.arenas.all[arena].start.0),
             None => self.outside.objects.contains(&at),
         }
+    }
+
+    /// Whether the dict at `at` is the `__dict__` of something: its keys are names. Told only with [`Keep::All`].
+    pub(crate) fn is_namespace(&self, at: Addr) -> bool {
+        let arenas = &self.shared.world.arenas;
+        match (arenas.of(at), &self.shared.namespaces) {
+            (Some(arena), Some(bits)) => arenas.all.get(arena).is_some_and(|a| bits.get(arena, at.0 - a.start.0)),
+            (None, _) => self.namespaces_outside.contains(&at),
+            (_, None) => false,
+        }
+    }
+
+    /// The row of a type in the snapshot that was made.
+    pub(crate) fn type_row(&self, t: &TypeInfo) -> Option<u32> {
+        self.type_rows.get(t.index as usize).copied().filter(|row| *row != u32::MAX)
+    }
+
+    /// What instances of each row's type count.
+    pub(crate) fn contents(&self) -> Vec<Content> {
+        self.tally.iter().map(|(t, _)| crate::everything::content(t)).collect()
     }
 
     /// The sums, and the rows where they were kept, as a snapshot.
@@ -162,7 +193,7 @@ impl<'w, 'm> Reached<'w, 'm> {
                 Known::Scanned => coverage.scanned_bytes.0 += sum.own,
             }
             if numbers.len() <= t.index as usize {
-                numbers.resize(t.index as usize + 1, 0);
+                numbers.resize(t.index as usize + 1, u32::MAX);
             }
             numbers[t.index as usize] = types.len() as u32;
             types.push(Type {
@@ -178,6 +209,7 @@ impl<'w, 'm> Reached<'w, 'm> {
             o.renumber_types(&numbers);
             o
         });
+        self.type_rows = numbers;
         let layout = world.heap.layout;
         let target = Target {
             python: layout.release.to_string(),
@@ -186,7 +218,7 @@ impl<'w, 'm> Reached<'w, 'm> {
             interpreters: world.interpreters.len() as u32,
             ..Target::default()
         };
-        Snapshot { target, coverage, types, objects, inspected: None }
+        Snapshot { target, coverage, types, objects, inspected: None, details: None }
     }
 }
 

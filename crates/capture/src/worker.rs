@@ -31,6 +31,8 @@ pub(crate) struct Shared<'w, 'm> {
     pub(crate) lists: Option<[Bits; 2]>,
     /// The same outside the arenas: the number of the list.
     pub(crate) lists_outside: OnceLock<FxHashMap<Addr, u8>>,
+    /// Which dicts are the `__dict__` of something, where that is asked for.
+    pub(crate) namespaces: Option<Bits>,
     pub(crate) dirty: Dirty,
     pub(crate) statics: Statics,
 }
@@ -54,6 +56,8 @@ pub(crate) struct Worker<'s, 'w, 'm> {
     pub(crate) objects: Option<Objects>,
     /// What is reached is decoded at once instead of by the next pass.
     pub(crate) stack: Option<Vec<Addr>>,
+    /// Such dicts outside the arenas.
+    pub(crate) namespaces_outside: Vec<Addr>,
     /// Newly reached in arenas.
     pub(crate) newly: u64,
     recent: Vec<Addr>,
@@ -73,6 +77,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
             owned_outside: Vec::new(),
             objects: objects.then(Objects::default),
             stack: None,
+            namespaces_outside: Vec::new(),
             newly: 0,
             recent: vec![Addr::NULL; RECENT],
             footprint: 0,
@@ -314,6 +319,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         self.outside.append(&mut other.outside);
         self.maybe.append(&mut other.maybe);
         self.owned_outside.append(&mut other.owned_outside);
+        self.namespaces_outside.append(&mut other.namespaces_outside);
         self.newly += other.newly;
         if let (Some(mine), Some(theirs)) = (&mut self.objects, &mut other.objects) {
             mine.append(theirs);
@@ -373,6 +379,18 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         malloc::chunk_size(header, bytes).unwrap_or_else(|| malloc::chunk_bytes(bytes))
     }
 
+    /// Notes a dict whose keys are names.
+    fn namespace(&mut self, dict: Addr) {
+        let Some(bits) = &self.shared.namespaces else { return };
+        let arenas = &self.shared.world.arenas;
+        match arenas.of(dict) {
+            Some(arena) => {
+                bits.set(arena, dict.0 - arenas.all[arena].start.0);
+            }
+            None => self.namespaces_outside.push(dict),
+        }
+    }
+
     /// Keeps the addresses of owned blocks outside the arenas.
     pub(crate) fn keep_owned_outside(&mut self) {
         self.keep_owned_outside = true;
@@ -404,13 +422,16 @@ impl Visitor for Sound<'_, '_> {
 
 impl Visitor for Worker<'_, '_, '_> {
     #[inline]
-    fn reference(&mut self, to: Addr, _: Label) {
+    fn reference(&mut self, to: Addr, label: Label) {
+        if let (Some(_), Label::Field("__dict__")) = (&self.shared.namespaces, label) {
+            self.namespace(to);
+        }
         self.reach(to);
     }
 
     #[inline]
-    fn hidden(&mut self, to: Addr, _: Label) {
-        self.reach(to);
+    fn hidden(&mut self, to: Addr, label: Label) {
+        self.reference(to, label);
     }
 
     fn scanned(&mut self, word: Addr, _: Label) {

@@ -360,8 +360,8 @@ impl Object {
             ([], None, _) | ([], _, true) => return Err(no_address("4711")),
             ([word], None, true) => return Err(half_an_object(word)),
             ([number, address], None, true) => {
-                let named =
-                    named(number).map_err(|why| Trouble::usage(format!("{number} is no PID"), why, "exuvia (lists the Python processes)"))?;
+                let named = named(number)
+                    .map_err(|why| Trouble::usage(format!("{number} is no PID"), why, "exuvia (lists the Python processes)"))?;
                 (named.into(), address)
             }
             _ => {

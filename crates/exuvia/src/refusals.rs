@@ -105,11 +105,9 @@ pub(crate) fn file(e: &FileError) -> Trouble {
             "nothing of this name is there",
             format!("exuvia snapshot PID -o {} (makes one)", text::shell_quoted(&shown(path))),
         ),
-        FileError::Foreign { path, why } => Trouble::target(
-            format!("{} is no snapshot", shown(path)),
-            why.clone(),
-            "a folder made by exuvia snapshot PID -o FOLDER",
-        ),
+        FileError::Foreign { path, why } => {
+            Trouble::target(format!("{} is no snapshot", shown(path)), why.clone(), "a folder made by exuvia snapshot PID -o FOLDER")
+        }
         FileError::Newer { path, found, known } => Trouble::target(
             format!("cannot read the snapshot {}", shown(path)),
             format!("its format is {found}, this exuvia reads formats up to {known}"),
@@ -126,7 +124,11 @@ pub(crate) fn file(e: &FileError) -> Trouble {
             "another name after -o",
         ),
         FileError::Io { path, why, full } => {
-            let advice = if *full { "make room on that disk, or name a folder on another one" } else { "look whether the folder's disk is there and may be written" };
+            let advice = if *full {
+                "make room on that disk, or name a folder on another one"
+            } else {
+                "look whether the folder's disk is there and may be written"
+            };
             Trouble::own_with(format!("cannot read or write the snapshot at {}", shown(path)), why.clone(), advice)
         }
     }

@@ -60,9 +60,9 @@ fn shell(line: &str) {
     std::os::unix::fs::symlink(&python().path, folder.path().join("python3")).unwrap();
     let ours = Path::new(env!("CARGO_BIN_EXE_exuvia")).parent().unwrap();
     let path = format!("{}:{}:{}", folder.path().display(), ours.display(), std::env::var("PATH").unwrap());
-    let ran = ran(Command::new("bash").args(["-o", "pipefail", "-c", line]).env("PATH", path));
+    let ran = ran(Command::new("bash").args(["-o", "pipefail", "-c", line]).env("PATH", path).current_dir(folder.path()));
     assert_eq!(ran.code, Some(0), "{line}: {ran:#?}");
-    assert!(ran.stdout.len() > 100, "{line}: {ran:#?}");
+    assert!(ran.stdout.len() > 100 || line.ends_with("| tar x"), "{line}: {ran:#?}");
 }
 
 #[test]

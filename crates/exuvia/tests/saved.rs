@@ -7,7 +7,7 @@ mod common;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use common::{exuvia, may_trace, ran, run, Started};
+use common::{exuvia, may_trace, python, ran, run, Started, MAY_BE_TRACED};
 use serde_json::Value;
 use testbed::Scratch;
 
@@ -19,6 +19,13 @@ class Slotted:
     __slots__ = ('left', 'right')
 items = [Item(n) for n in range(200)]
 s = Slotted(); s.left = items; s.right = (s.left, {1, 2, 'three'})
+def outer():
+    import sys
+    kept = ['in a cell']
+    def inner():
+        return kept
+    return inner, sys._getframe(), (n for n in kept)
+held = outer()
 ";
 
 fn texts(path: &Path) -> String {
@@ -74,6 +81,72 @@ fn a_snapshot_answers_with_the_numbers_of_its_target() {
         assert_eq!(saved, live);
     }
     assert_eq!(saved.len(), live.len());
+    // Objects of every kind: instances, slots, dicts, sets, classes, modules, functions, code, frames, strs.
+    let mut looked = 0;
+    for kind in
+        ["__main__.Item", "__main__.Slotted", "dict", "set", "type", "module", "function", "code", "frame", "str", "tuple", "int", "cell"]
+    {
+        let rows = json(&["objects", "--json", "--type", kind, "--limit", "6", &folder]);
+        for row in &rows[1..] {
+            let address = row["address"].as_str().unwrap();
+            let (saved, live) = (run(&["object", "--json", &folder, address]), run(&["object", "--json", &pid, address]));
+            let parse = |text: &str| comparable(vec![serde_json::from_str(text).unwrap()]);
+            assert_eq!(parse(saved.answered()), parse(live.answered()), "{kind} {address}");
+            looked += 1;
+        }
+    }
+    assert!(looked > 50, "{looked}");
+    run(&["object", &folder, "0x10"]).refused(3);
+}
+
+#[test]
+fn no_value_of_the_target_is_in_it_unless_asked_for() {
+    if !may_trace() {
+        return;
+    }
+    // The secrets are made at run time, so that they stand in no constant, and each in a place of its own.
+    const PLANTED: &str = "\
+def secret(where): return ''.join(['hun', 'ter-', where])
+class Documented: pass
+Documented.__doc__ = secret('docstring')
+text = secret('text'); raw = secret('bytes').encode(); box = bytearray(raw)
+table = {secret('key'): [secret('value')], 'n': 735928173492}
+members = {secret('member')}
+try:
+    raise ValueError(secret('exception'))
+except ValueError as e:
+    kept = e
+def running():
+    local = secret('local')
+    print('READY', flush=True)
+    sys.stdin.read()
+import sys
+running()
+";
+    let scratch = Scratch::new().unwrap();
+    let target = Started::ready(std::process::Command::new(&python().path).args(["-I", "-c", &format!("{MAY_BE_TRACED}{PLANTED}")]));
+    let contents = |name: &str, options: &[&str]| {
+        let folder = scratch.path().join(name);
+        let text = texts(&folder);
+        run(&[&["snapshot", "-o", &text, &target.pid()], options].concat()).answered();
+        let mut strings = String::new();
+        for spec in snapshot::file::TABLES {
+            for column in snapshot::file::Reader::open(&folder).unwrap().all_texts(spec.name).unwrap() {
+                strings += &column;
+                strings.push('\n');
+            }
+        }
+        strings
+    };
+    let without = contents("without", &[]);
+    assert!(without.contains("Documented") && without.contains("running") && without.contains("local"), "names are there");
+    let found: Vec<&str> = without.lines().filter(|l| l.contains("hunter-") || l.contains("735928173492")).collect();
+    assert!(found.is_empty(), "{found:?}");
+    let with = contents("with", &["--values"]);
+    for place in ["docstring", "text", "key", "value", "member", "exception", "local"] {
+        assert!(with.contains(&format!("hunter-{place}")), "{place}");
+    }
+    assert!(with.contains("735928173492"));
 }
 
 #[test]

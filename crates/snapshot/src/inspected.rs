@@ -6,7 +6,7 @@
 
 use memory::{Addr, Bytes};
 
-use crate::{Known, State};
+use crate::{Known, LinkKind, State};
 
 /// One object, looked at closely.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +115,27 @@ pub enum Label {
 }
 
 impl Label {
+    /// From a kind with its name and place; `key` says what stands under it as a dict's key.
+    pub fn of(kind: LinkKind, name: Option<String>, position: u32, key: impl FnOnce() -> Brief) -> Label {
+        let place = u64::from(position);
+        let name = || name.unwrap_or_else(|| "?".to_owned());
+        match kind {
+            LinkKind::Type => Label::Type,
+            LinkKind::Field => Label::Field(name()),
+            LinkKind::Base => Label::Base(place),
+            LinkKind::Cell => Label::Cell,
+            LinkKind::Slot => Label::Slot(name()),
+            LinkKind::Attribute => Label::Attribute(name()),
+            LinkKind::Local => Label::Local(name()),
+            LinkKind::Index => Label::Index(place),
+            LinkKind::Stack => Label::Stack(place),
+            LinkKind::Key => Label::Key(place),
+            LinkKind::Value => Label::Value(key()),
+            LinkKind::Member => Label::Member,
+            LinkKind::Scanned => Label::Scanned(place),
+        }
+    }
+
     /// The word of the JSON (`kind`).
     pub fn word(&self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod coverage;
+mod details;
 mod diagnosis;
 pub mod file;
 mod inspected;
@@ -17,6 +18,7 @@ mod target;
 mod types;
 
 pub use coverage::{Coverage, Gap, GapKind};
+pub use details::{CodeRow, Content, Details, FrameRow, LinkKind, LinkLabel, Links, RegionRow, RootLink, ThreadRow};
 pub use diagnosis::{Check, Diagnosis, Outlook, Python, PythonProcess, Room, Subject, Verdict};
 pub use inspected::{Brief, Holder, Inspected, Label, Reference, References, Unit};
 pub use objects::{Collector, Found, Object, Objects, State};
@@ -36,4 +38,6 @@ pub struct Snapshot {
     pub objects: Option<Objects>,
     /// One object with its references, when the question is about one.
     pub inspected: Option<Inspected>,
+    /// All else that a file keeps, when one is to be written.
+    pub details: Option<Details>,
 }

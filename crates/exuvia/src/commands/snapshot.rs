@@ -36,7 +36,8 @@ pub(crate) fn run(args: &cli::Snapshot) -> Result<(), Trouble> {
         command.truncate(1);
     }
     let progress = Progress::start("writing the snapshot");
-    let written = if stream { tar(&looked.snapshot) } else { write_folder(&looked.snapshot, &args.output).map_err(|e| refusals::file(&e)) }?;
+    let written =
+        if stream { tar(&looked.snapshot) } else { write_folder(&looked.snapshot, &args.output).map_err(|e| refusals::file(&e)) }?;
     drop(progress);
     if !stream {
         told(&looked.snapshot, &written, &args.output, args.look.json)?;

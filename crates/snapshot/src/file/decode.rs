@@ -8,6 +8,7 @@ use parquet::data_type::{BoolType, ByteArrayType, DataType, Int32Type, Int64Type
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use rayon::prelude::*;
 
+use super::chunks::Chunks;
 use super::schema::TableSpec;
 
 /// Values that are asked for at once.
@@ -20,9 +21,8 @@ const ROWS_FREE: u64 = 1 << 16;
 
 /// A table that was opened.
 pub(crate) struct Table {
-    reader: SerializedFileReader<File>,
+    reader: SerializedFileReader<Chunks>,
     spec: &'static TableSpec,
-    pub(crate) rows: usize,
 }
 
 type Why = String;
@@ -30,7 +30,7 @@ type Why = String;
 impl Table {
     /// Opens it and checks that it has the columns that it should have.
     pub(crate) fn open(file: File, bytes: u64, spec: &'static TableSpec) -> Result<Table, Why> {
-        let reader = guarded(|| SerializedFileReader::new(file).map_err(|e| e.to_string()))?;
+        let reader = guarded(|| SerializedFileReader::new(Chunks::new(file, bytes)).map_err(|e| e.to_string()))?;
         let meta = reader.metadata();
         let mut rows = 0u64;
         for g in meta.row_groups() {
@@ -52,7 +52,7 @@ impl Table {
                 return Err(format!("its column {} is of another type", c.name));
             }
         }
-        Ok(Table { rows: rows as usize, reader, spec })
+        Ok(Table { reader, spec })
     }
 
     /// A column of 32-bit numbers.
@@ -108,7 +108,8 @@ impl Table {
                 guarded(|| {
                     let group = self.reader.get_row_group(g).map_err(|e| e.to_string())?;
                     let rows = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
-                    let mut reader: ColumnReaderImpl<T> = get_typed_column_reader(group.get_column_reader(place).map_err(|e| e.to_string())?);
+                    let mut reader: ColumnReaderImpl<T> =
+                        get_typed_column_reader(group.get_column_reader(place).map_err(|e| e.to_string())?);
                     let (mut out, mut values, mut levels) = (Vec::new(), Vec::new(), Vec::new());
                     while out.len() < rows {
                         let before = out.len();
@@ -133,7 +134,6 @@ impl Table {
         Ok(all)
     }
 }
-
 
 /// Runs a decoder of foreign code on bytes that somebody else may have made: should it panic, that is damage, not our end.
 fn guarded<R>(f: impl FnOnce() -> Result<R, Why>) -> Result<R, Why> {

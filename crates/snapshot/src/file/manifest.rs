@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn a_list_gives_back_its_entries_and_no_change_of_it_passes() {
-        let entries = vec![Entry { name: "types.parquet".into(), bytes: 12, crc: 7 }, Entry { name: "meta.parquet".into(), bytes: 0, crc: u32::MAX }];
+        let entries =
+            vec![Entry { name: "types.parquet".into(), bytes: 12, crc: 7 }, Entry { name: "meta.parquet".into(), bytes: 0, crc: u32::MAX }];
         let whole = text(&entries);
         assert_eq!(parse(whole.as_bytes()), Ok(entries));
         for i in 0..whole.len() {

@@ -4,9 +4,11 @@
 //! Never: a way back to a process; trust in a file's numbers: every count is checked before memory is asked for.
 //! Sources: docs/snapshot-format.md, which a test compares with [`TABLES`]; the Parquet format's own specification.
 
+mod chunks;
 mod decode;
 mod encode;
 mod error;
+mod inspect;
 mod manifest;
 mod meta;
 mod read;

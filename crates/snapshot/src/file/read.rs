@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use memory::{Addr, Bytes};
 
 use super::decode::Table;
+use super::inspect::{contents, inspect, labels, links, roots, Parts};
 use super::manifest::{self, Entry, Refused};
-use super::{meta, schema, FileError, FORMAT};
+use super::{meta, schema, FileError, Kind, FORMAT};
 use crate::{Collector, Found, Known, Objects, Snapshot, State, Type};
 
 /// A snapshot's folder whose list of checksums was read.
@@ -74,8 +75,38 @@ impl Reader {
     /// # Errors
     /// A file is damaged or cannot be read.
     pub fn object(&self, address: Addr) -> Result<Snapshot, FileError> {
-        let _ = address;
-        self.types()
+        let mut snapshot = self.types()?;
+        let kinds = snapshot.types.len();
+        let objects = self.table("objects", |t| objects(t, kinds))?;
+        let Some(row) = objects.addresses().iter().position(|a| *a == address) else { return Ok(snapshot) };
+        let rows = objects.len();
+        let contents = self.table("types", contents)?;
+        let (lengths, names, values) =
+            self.table("objects", |t| Ok((t.optional_u64s("length")?, t.optional_texts("name")?, t.optional_texts("value")?)))?;
+        let labels = self.table("labels", |t| labels(t, kinds))?;
+        let links = self.table("references", |t| links(t, &labels, rows, row as u32))?;
+        let roots = self.table("roots", |t| roots(t, row as u32))?;
+        let parts = Parts { types: &snapshot.types, objects: &objects, contents, lengths, names, values };
+        snapshot.inspected = inspect(&parts, row, &links, roots);
+        Ok(snapshot)
+    }
+
+    /// Every text of a table, column by column: what of the target's words is in it.
+    ///
+    /// # Errors
+    /// A file is damaged or cannot be read.
+    pub fn all_texts(&self, table: &str) -> Result<Vec<String>, FileError> {
+        let columns = schema::table(table).map_or(&[][..], |t| t.columns).iter().filter(|c| c.kind == Kind::Text);
+        self.table(table, |t| {
+            let mut all = Vec::new();
+            for c in columns {
+                match c.optional {
+                    true => all.extend(t.optional_texts(c.name)?.into_iter().flatten()),
+                    false => all.extend(t.texts(c.name)?),
+                }
+            }
+            Ok(all)
+        })
     }
 
     /// Opens a table after its checksum was found right, and reads from it.
@@ -168,5 +199,6 @@ fn objects(t: &Table, types: usize) -> Result<Objects, String> {
     let state = state.collect::<Result<Vec<State>, String>>()?;
     let bytes = |v: Vec<u64>| v.into_iter().map(Bytes).collect::<Vec<_>>();
     let address = address?.into_iter().map(Addr).collect();
-    Objects::of_columns(address, kind, bytes(own?), bytes(footprint?), refcount?, state).ok_or_else(|| "its columns differ in length".into())
+    Objects::of_columns(address, kind, bytes(own?), bytes(footprint?), refcount?, state)
+        .ok_or_else(|| "its columns differ in length".into())
 }

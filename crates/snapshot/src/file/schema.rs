@@ -108,7 +108,10 @@ pub const TABLES: &[TableSpec] = &[
     TableSpec {
         name: "meta",
         row: "one fact about the target, the look or its coverage",
-        columns: &[column("key", Kind::Text, "what it says: `target.pid`, `coverage.objects`, `gap.torn-object`"), column("value", Kind::Text, "its value, numbers in decimal")],
+        columns: &[
+            column("key", Kind::Text, "what it says: `target.pid`, `coverage.objects`, `gap.torn-object`"),
+            column("value", Kind::Text, "its value, numbers in decimal"),
+        ],
     },
     TableSpec {
         name: "types",
@@ -121,6 +124,11 @@ pub const TABLES: &[TableSpec] = &[
             column("own_bytes", Kind::Size, "what `sys.getsizeof` would say of them, summed"),
             column("footprint_bytes", Kind::Size, "what the allocators spend for them, summed"),
             column("known", Kind::Text, "how sizes and references are known: `exact`, `derived`, `scanned`"),
+            optional(
+                "content",
+                Kind::Text,
+                "what `objects.length` counts: `char`, `byte`, `item`; `hidden` for numbers, which have no length",
+            ),
         ],
     },
     TableSpec {
@@ -136,13 +144,125 @@ pub const TABLES: &[TableSpec] = &[
             column("collector", Kind::Code, "what the collector knows: 0 without header, 1 untracked, 2 to 4 generation 0 to 2, 5 frozen"),
             column("found", Kind::Code, "who named it first: 0 the collector's lists, 1 a reference, 2 a root, 3 its block alone"),
             column("immortal", Kind::Flag, "whether its count means nothing, because it lives as long as the interpreter"),
+            optional("length", Kind::Size, "how many chars, bytes or items it has"),
+            optional("name", Kind::Text, "its own name, of a module, class, function, generator or code"),
+            optional("value", Kind::Text, "its value, cut to 60 characters; only with `--values`"),
+        ],
+    },
+    TableSpec {
+        name: "labels",
+        row: "what references of one kind from instances of one type have in common",
+        columns: &[
+            column("label", Kind::Row, "its number, which `references.label` refers to"),
+            column("type", Kind::Code, "the holders' type, a `types.type`"),
+            column(
+                "kind",
+                Kind::Text,
+                "`type`, `attribute`, `slot`, `field`, `base`, `index`, `member`, `key`, `value`, `cell`, `local`, `stack`, `scanned`",
+            ),
+            optional("name", Kind::Text, "the name of the attribute, slot, field or variable"),
+            column("certain", Kind::Flag, "whether a field says so; else a scan found it, and it may be a leftover"),
+            column("count", Kind::Size, "how many references have it"),
+        ],
+    },
+    TableSpec {
+        name: "references",
+        row: "one reference from an object to another; those of one label stand together, by holder",
+        columns: &[
+            column("label", Kind::Row, "its label, a `labels.label`"),
+            column("holder", Kind::Row, "the object that holds, an `objects.object`"),
+            column("target", Kind::Row, "the object that is held, an `objects.object`"),
+            column("position", Kind::Row, "place of an index, key, value, base or stack entry, offset of what a scan found; else 0"),
+        ],
+    },
+    TableSpec {
+        name: "roots",
+        row: "one reference to an object from the interpreter's own state",
+        columns: &[
+            column("root", Kind::Text, "what holds: `thread 0x7f…, frame of shop.cache.put`"),
+            column("kind", Kind::Text, "as `labels.kind`"),
+            optional("name", Kind::Text, "as `labels.name`"),
+            column("position", Kind::Row, "as `references.position`"),
+            column("certain", Kind::Flag, "as `labels.certain`"),
+            column("target", Kind::Row, "the object that is held, an `objects.object`"),
+        ],
+    },
+    TableSpec {
+        name: "modules",
+        row: "one module object",
+        columns: &[column("object", Kind::Row, "its `objects.object`"), column("name", Kind::Text, "its name")],
+    },
+    TableSpec {
+        name: "threads",
+        row: "one thread of Python",
+        columns: &[
+            column("thread", Kind::Row, "its number, which `frames.thread` refers to"),
+            column("interpreter", Kind::Code, "its interpreter, 0 for the main one"),
+            column("address", Kind::Address, "its `PyThreadState`"),
+            column("thread_id", Kind::Size, "`threading.get_ident()`"),
+        ],
+    },
+    TableSpec {
+        name: "frames",
+        row: "one frame of a thread",
+        columns: &[
+            column("thread", Kind::Row, "a `threads.thread`"),
+            column("depth", Kind::Row, "0 for the innermost"),
+            column("address", Kind::Address, "where it lies"),
+            column("function", Kind::Text, "its function's name"),
+            column("file", Kind::Text, "its function's file"),
+            column("first_line", Kind::Code, "the line on which its function begins"),
+        ],
+    },
+    TableSpec {
+        name: "code",
+        row: "one code object",
+        columns: &[
+            column("object", Kind::Row, "its `objects.object`"),
+            column("name", Kind::Text, "its name, qualified from 3.11 on"),
+            column("file", Kind::Text, "the file that it was compiled from"),
+            column("first_line", Kind::Code, "the line on which it begins"),
+        ],
+    },
+    TableSpec {
+        name: "regions",
+        row: "one mapping of the target's memory",
+        columns: &[
+            column("start", Kind::Address, "its first address"),
+            column("end", Kind::Address, "one past its last"),
+            column("rights", Kind::Text, "as /proc writes them: `rw-p`"),
+            column("offset", Kind::Size, "where it begins in its file"),
+            column("path", Kind::Text, "file or name; empty for anonymous memory"),
         ],
     },
 ];
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_page_has_every_table_and_column_as_they_are() {
+        let page = include_str!("../../../../docs/snapshot-format.md");
+        let mut wanted = String::new();
+        for t in TABLES {
+            wanted += &format!("### {}\n\n{}.\n\n| column | type | meaning |\n| --- | --- | --- |\n", t.name, capital(t.row));
+            for c in t.columns {
+                let or_null = if c.optional { " or NULL" } else { "" };
+                wanted += &format!("| `{}` | {}{or_null} | {} |\n", c.name, c.kind.word(), c.meaning);
+            }
+            wanted.push('\n');
+        }
+        let (_, rest) = page.split_once("<!-- tables -->\n\n").expect("the page has a mark");
+        let (found, _) = rest.split_once("<!-- end of tables -->").expect("the page has a second mark");
+        assert!(found == wanted, "docs/snapshot-format.md should have between its marks:\n{wanted}");
+    }
+
+    fn capital(row: &str) -> String {
+        let mut letters = row.chars();
+        letters.next().map(|c| c.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default()
+    }
 
     #[test]
     fn names_are_unique_and_every_table_has_a_schema() {

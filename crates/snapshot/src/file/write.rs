@@ -11,7 +11,7 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use super::encode::{encode, Values};
 use super::manifest::{self, Entry};
 use super::{meta, FileError, TableSpec, TABLES};
-use crate::{Snapshot, Type};
+use crate::{Details, Snapshot, Type};
 
 /// What was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,7 +80,12 @@ fn fill(snapshot: &Snapshot, part: &Path) -> Result<Written, FileError> {
     let mut entries = Vec::new();
     for spec in TABLES {
         let path = part.join(spec.file());
-        let mut out = Summed { file: BufWriter::with_capacity(1 << 20, make_file(&path).map_err(|e| FileError::io(&path, &e))?), crc: crc32fast::Hasher::new(), bytes: 0, failed: None };
+        let mut out = Summed {
+            file: BufWriter::with_capacity(1 << 20, make_file(&path).map_err(|e| FileError::io(&path, &e))?),
+            crc: crc32fast::Hasher::new(),
+            bytes: 0,
+            failed: None,
+        };
         let done = write_table(snapshot, spec, &mut out);
         // The system's own error, not what the encoder made of it.
         if let Some(e) = out.failed.take() {
@@ -158,28 +163,107 @@ fn write_table<W: Write + Send>(snapshot: &Snapshot, spec: &TableSpec, out: W) -
         }
         "types" => types(snapshot, spec, out),
         "objects" => objects(snapshot, spec, out),
+        "modules" => modules(snapshot, spec, out),
+        _ => details(snapshot.details.as_ref().ok_or_else(|| missing("no details"))?, spec, out),
+    }
+}
+
+fn missing(what: &str) -> ParquetError {
+    ParquetError::General(format!("the snapshot keeps {what}"))
+}
+
+fn details<W: Write + Send>(d: &Details, spec: &TableSpec, out: W) -> ParquetResult<()> {
+    match spec.name {
+        "labels" => {
+            let l = &d.links.labels;
+            let columns = [
+                row_number(),
+                small(l, |l| l.type_index),
+                text(l, |l| l.kind.word()),
+                texts(l, |l| l.name.as_deref()),
+                flag(l, |l| l.certain),
+                number(l, |l| l.count),
+            ];
+            encode(spec, l.len(), &columns, out)
+        }
+        "references" => {
+            let l = &d.links;
+            // Where each label's references end.
+            let mut sum = 0usize;
+            let ends: Vec<usize> = l
+                .labels
+                .iter()
+                .map(|l| {
+                    sum = sum.saturating_add(l.count as usize);
+                    sum
+                })
+                .collect();
+            let label = Values::U32(Box::new(|i| ends.partition_point(|end| *end <= i) as u32));
+            let columns = [label, small(&l.holders, |v| *v), small(&l.targets, |v| *v), small(&l.positions, |v| *v)];
+            encode(spec, l.holders.len(), &columns, out)
+        }
+        "roots" => {
+            let r = &d.roots;
+            let columns = [
+                text(r, |r| &r.root),
+                text(r, |r| r.kind.word()),
+                texts(r, |r| r.name.as_deref()),
+                small(r, |r| r.position),
+                flag(r, |r| r.certain),
+                small(r, |r| r.target),
+            ];
+            encode(spec, r.len(), &columns, out)
+        }
+        "threads" => {
+            let t = &d.threads;
+            encode(spec, t.len(), &[row_number(), small(t, |t| t.interpreter), number(t, |t| t.address.0), number(t, |t| t.thread_id)], out)
+        }
+        "frames" => {
+            let f = &d.frames;
+            let columns = [
+                small(f, |f| f.thread),
+                small(f, |f| f.depth),
+                number(f, |f| f.address.0),
+                text(f, |f| &f.function),
+                text(f, |f| &f.file),
+                small(f, |f| f.first_line),
+            ];
+            encode(spec, f.len(), &columns, out)
+        }
+        "code" => {
+            let c = &d.codes;
+            encode(spec, c.len(), &[small(c, |c| c.object), text(c, |c| &c.name), text(c, |c| &c.file), small(c, |c| c.first_line)], out)
+        }
+        "regions" => {
+            let r = &d.regions;
+            let columns =
+                [number(r, |r| r.start.0), number(r, |r| r.end.0), text(r, |r| &r.rights), number(r, |r| r.offset), text(r, |r| &r.path)];
+            encode(spec, r.len(), &columns, out)
+        }
         other => Err(ParquetError::General(format!("nothing is known of a table {other}"))),
     }
 }
 
 fn types<W: Write + Send>(snapshot: &Snapshot, spec: &TableSpec, out: W) -> ParquetResult<()> {
     let t: &[Type] = &snapshot.types;
+    let contents = snapshot.details.as_ref().map_or(&[][..], |d| &d.contents);
     let columns = [
-        Values::U32(Box::new(|i| i as u32)),
+        row_number(),
         text(t, |t| &t.name),
         number(t, |t| t.address.0),
         number(t, |t| t.count),
         number(t, |t| t.own_bytes.0),
         number(t, |t| t.footprint_bytes.0),
         text(t, |t| t.known.word()),
+        Values::Texts(Box::new(|i| contents.get(i).and_then(|c| c.word()))),
     ];
     encode(spec, t.len(), &columns, out)
 }
 
 fn objects<W: Write + Send>(snapshot: &Snapshot, spec: &TableSpec, out: W) -> ParquetResult<()> {
-    let Some(o) = &snapshot.objects else { return Err(ParquetError::General("the snapshot keeps no objects".into())) };
+    let (Some(o), Some(d)) = (&snapshot.objects, &snapshot.details) else { return Err(missing("no objects")) };
     let columns = [
-        Values::U32(Box::new(|i| i as u32)),
+        row_number(),
         number(o.addresses(), |a| a.0),
         small(o.type_indices(), |t| *t),
         number(o.own_bytes(), |b| b.0),
@@ -187,9 +271,44 @@ fn objects<W: Write + Send>(snapshot: &Snapshot, spec: &TableSpec, out: W) -> Pa
         number(o.refcounts(), |n| *n),
         small(o.states(), |s| s.collector() as u32),
         small(o.states(), |s| s.found() as u32),
-        Values::Flag(Box::new(|i| o.states().get(i).is_some_and(|s| s.immortal()))),
+        flag(o.states(), |s| s.immortal()),
+        Values::U64s(Box::new(|i| d.lengths.get(i).copied().filter(|l| *l != Details::NO_LENGTH))),
+        by_row(&d.names),
+        by_row(&d.values),
     ];
     encode(spec, o.len(), &columns, out)
+}
+
+/// The objects whose type is `module`, which have a name.
+fn modules<W: Write + Send>(snapshot: &Snapshot, spec: &TableSpec, out: W) -> ParquetResult<()> {
+    let (Some(o), Some(d)) = (&snapshot.objects, &snapshot.details) else { return Err(missing("no objects")) };
+    let is_module = |row: u32| {
+        let kind = o.type_indices().get(row as usize).and_then(|t| snapshot.types.get(*t as usize));
+        kind.is_some_and(|t| t.name == "module")
+    };
+    let rows: Vec<&(u32, String)> = d.names.iter().filter(|(row, _)| is_module(*row)).collect();
+    let columns = [small(&rows, |r| r.0), text(&rows, |r| &r.1)];
+    encode(spec, rows.len(), &columns, out)
+}
+
+fn row_number<'a>() -> Values<'a> {
+    Values::U32(Box::new(|i| i as u32))
+}
+
+/// Text of some rows, which are sorted.
+fn by_row(some: &[(u32, String)]) -> Values<'_> {
+    Values::Texts(Box::new(move |i| {
+        let at = some.binary_search_by_key(&(i as u32), |(row, _)| *row).ok()?;
+        some.get(at).map(|(_, text)| text.as_str())
+    }))
+}
+
+fn flag<'a, T: Sync>(rows: &'a [T], get: impl Fn(&T) -> bool + Sync + 'a) -> Values<'a> {
+    Values::Flag(Box::new(move |i| rows.get(i).is_some_and(&get)))
+}
+
+fn texts<'a, T: Sync>(rows: &'a [T], get: impl Fn(&'a T) -> Option<&'a str> + Sync + 'a) -> Values<'a> {
+    Values::Texts(Box::new(move |i| rows.get(i).and_then(&get)))
 }
 
 fn number<'a, T: Sync>(rows: &'a [T], get: impl Fn(&T) -> u64 + Sync + 'a) -> Values<'a> {

@@ -1,0 +1,222 @@
+//! What a snapshot's file keeps beyond types and objects: references with labels, lengths and names, threads, frames,
+//! code, modules and regions. Objects are named by their row in [`Objects`](crate::Objects), which is sorted by address.
+
+use memory::Addr;
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Details {
+    /// For each type what the length of an instance counts.
+    pub contents: Vec<Content>,
+    /// For each object its length; [`Details::NO_LENGTH`] where it has none.
+    pub lengths: Vec<u64>,
+    /// Objects with a name of their own, by row.
+    pub names: Vec<(u32, String)>,
+    /// Values, where they were asked for, by row.
+    pub values: Vec<(u32, String)>,
+    /// References between objects.
+    pub links: Links,
+    /// References from what is no object.
+    pub roots: Vec<RootLink>,
+    /// Threads, newest first within their interpreter.
+    pub threads: Vec<ThreadRow>,
+    /// Frames, innermost first within their thread.
+    pub frames: Vec<FrameRow>,
+    /// Code objects.
+    pub codes: Vec<CodeRow>,
+    /// Mapped memory.
+    pub regions: Vec<RegionRow>,
+}
+
+impl Details {
+    /// The length of what has none.
+    pub const NO_LENGTH: u64 = u64::MAX;
+}
+
+/// What is counted in an instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing.
+    #[default]
+    None,
+    /// It is a number: a value without a length.
+    Hidden,
+    /// So many of a unit.
+    Counted(crate::Unit),
+}
+
+impl Content {
+    pub(crate) const ALL: [Content; 5] = [
+        Content::None,
+        Content::Hidden,
+        Content::Counted(crate::Unit::Char),
+        Content::Counted(crate::Unit::Byte),
+        Content::Counted(crate::Unit::Item),
+    ];
+
+    /// The word of the file; nothing for nothing.
+    pub fn word(self) -> Option<&'static str> {
+        match self {
+            Content::None => None,
+            Content::Hidden => Some("hidden"),
+            Content::Counted(unit) => Some(unit.word()),
+        }
+    }
+}
+
+/// References between objects, as columns; those of one label stand together, by holder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Links {
+    /// The labels, in the order of the columns.
+    pub labels: Vec<LinkLabel>,
+    /// Rows of the objects that hold.
+    pub holders: Vec<u32>,
+    /// Rows of the objects that are held.
+    pub targets: Vec<u32>,
+    /// Place, index or offset, where the label's kind has one.
+    pub positions: Vec<u32>,
+}
+
+/// What references of one kind, from instances of one type, have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkLabel {
+    /// The holders' type.
+    pub type_index: u32,
+    /// What kind of reference.
+    pub kind: LinkKind,
+    /// The name of the attribute, slot, field or variable.
+    pub name: Option<String>,
+    /// Whether a field says so, or a scan found it.
+    pub certain: bool,
+    /// How many references have it.
+    pub count: u64,
+}
+
+/// A reference from the interpreter's own state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootLink {
+    /// What it is: `thread 0x7f…, frame of f`.
+    pub root: String,
+    /// What kind of reference.
+    pub kind: LinkKind,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its place.
+    pub position: u32,
+    /// Whether a field says so.
+    pub certain: bool,
+    /// The object's row.
+    pub target: u32,
+}
+
+/// Makes the enum, its list and its words from one table.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $word:literal;)*) => {
+        /// How an object holds another. In the order in which the references of one object are shown; keys and values
+        /// of a dict take turns.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum LinkKind { $($(#[$doc])* $name,)* }
+
+        impl LinkKind {
+            /// Every kind.
+            pub const ALL: &'static [LinkKind] = &[$(LinkKind::$name,)*];
+
+            /// The word of the file.
+            pub fn word(self) -> &'static str {
+                match self { $(LinkKind::$name => $word,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A field of the C structure, by name.
+    Field = "field";
+    /// A base class, by place.
+    Base = "base";
+    /// The content of a cell.
+    Cell = "cell";
+    /// A `__slots__` entry, by name.
+    Slot = "slot";
+    /// An attribute, by name.
+    Attribute = "attribute";
+    /// A local variable, by name.
+    Local = "local";
+    /// An item of a sequence, by place.
+    Index = "index";
+    /// An entry of a frame's value stack, by place.
+    Stack = "stack";
+    /// A key of a dict, by its entry's place.
+    Key = "key";
+    /// A value of a dict, by its entry's place, which is its key's.
+    Value = "value";
+    /// A member of a set.
+    Member = "member";
+    /// Found by scanning, by offset.
+    Scanned = "scanned";
+    /// The object's own type.
+    Type = "type";
+}
+
+impl LinkKind {
+    /// What the references of one object are sorted by, so that every reader shows them alike.
+    pub fn order(self, position: u32) -> (LinkKind, u32, LinkKind) {
+        (if self == LinkKind::Value { LinkKind::Key } else { self }, position, self)
+    }
+}
+
+/// A thread of Python.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreadRow {
+    /// Place of its interpreter, the main one is 0.
+    pub interpreter: u32,
+    /// Its `PyThreadState`.
+    pub address: Addr,
+    /// `threading.get_ident()`.
+    pub thread_id: u64,
+}
+
+/// A frame of a thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameRow {
+    /// The thread's row.
+    pub thread: u32,
+    /// 0 is the innermost.
+    pub depth: u32,
+    /// Where it lies.
+    pub address: Addr,
+    /// Its function's name.
+    pub function: String,
+    /// Its function's file.
+    pub file: String,
+    /// The line on which its function begins.
+    pub first_line: u32,
+}
+
+/// A code object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeRow {
+    /// The object's row.
+    pub object: u32,
+    /// Its name, qualified where it knows that.
+    pub name: String,
+    /// The file that it was compiled from.
+    pub file: String,
+    /// The line on which it begins.
+    pub first_line: u32,
+}
+
+/// A mapping of the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegionRow {
+    /// First address.
+    pub start: Addr,
+    /// One past the last.
+    pub end: Addr,
+    /// `rw-p`, as /proc writes it.
+    pub rights: String,
+    /// Offset in the file.
+    pub offset: u64,
+    /// File or name; empty for anonymous memory.
+    pub path: String,
+}
