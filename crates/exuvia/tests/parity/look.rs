@@ -1,7 +1,7 @@
 //! Holds the look of a parity test: a frozen target, every object of it, and what the comparison wants to know of each.
 //! Never forgives anything: see `explained`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use capture::{Keep, Reached, Source, World};
@@ -46,8 +46,12 @@ impl Told {
     /// dict tell of them says the same in other words.
     fn shared_attributes(&mut self, dict_tells: bool) {
         if dict_tells && !self.sharing.is_empty() {
-            let inline: HashSet<u64> = self.inline.iter().copied().collect();
-            self.visible.retain(|to| !inline.contains(to));
+            // Each as often as it is an attribute: an attribute may be the instance's class, which is held for its own sake too.
+            for to in &self.inline {
+                if let Some(at) = self.visible.iter().position(|held| held == to) {
+                    self.visible.swap_remove(at);
+                }
+            }
             self.visible.append(&mut self.sharing);
         }
     }
