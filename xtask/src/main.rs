@@ -7,6 +7,7 @@ mod apt;
 mod bench;
 mod check;
 mod docs;
+mod fuzz;
 mod interpreters;
 mod layouts;
 mod pythons;
@@ -40,11 +41,13 @@ fn run(words: &[String]) -> Done<()> {
         "tidy" => tidy::run(root),
         "layouts" => layouts::run(root, rest),
         "docs" => docs::run(root, rest),
+        "fuzz" => fuzz::run(root, rest),
         "bench" => bench::run(root, rest),
         "soak" => soak::run(root, rest),
         "interpreters" => interpreters::run_task(root, rest),
         _ => Err(Trouble::new(
-            ["which task?\n", check::HELP, tidy::HELP, layouts::HELP, bench::HELP, soak::HELP, docs::HELP, interpreters::HELP].join("\n"),
+            ["which task?\n", check::HELP, tidy::HELP, layouts::HELP, bench::HELP, soak::HELP, fuzz::HELP, docs::HELP, interpreters::HELP]
+                .join("\n"),
         )),
     }
 }

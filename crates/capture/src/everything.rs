@@ -33,7 +33,7 @@ pub(crate) fn everything(reached: &Reached<'_, '_>, addresses: &[Addr], values: 
         details.names.append(&mut part.names);
         details.values.append(&mut part.values);
         details.codes.append(&mut part.codes);
-        joined.absorb(heap, reached, part.buckets, coverage);
+        joined.absorb(heap, part.buckets, coverage);
     }
     details.names.sort_by_key(|n| n.0);
     details.values.sort_by_key(|n| n.0);
@@ -181,7 +181,7 @@ struct Join {
 }
 
 impl Join {
-    fn absorb(&mut self, heap: &Heap<'_>, _: &Reached<'_, '_>, buckets: FxHashMap<Key, Bucket>, coverage: &mut Coverage) {
+    fn absorb(&mut self, heap: &Heap<'_>, buckets: FxHashMap<Key, Bucket>, coverage: &mut Coverage) {
         for (key, mut bucket) in buckets {
             let mut name = name_text(heap, key.name);
             if self.all.len() >= LABELS_MOST && name.is_some() {
@@ -193,9 +193,8 @@ impl Join {
             let place = *self.place.entry(label.clone()).or_insert(next);
             if place == next {
                 let label = LinkLabel { type_index: label.0, kind: label.1, name: label.2, certain: label.3, count: 0 };
-                self.all.push((label, Bucket::default()));
-            }
-            if let Some((_, into)) = self.all.get_mut(place) {
+                self.all.push((label, bucket));
+            } else if let Some((_, into)) = self.all.get_mut(place) {
                 into.holders.append(&mut bucket.holders);
                 into.targets.append(&mut bucket.targets);
                 into.positions.append(&mut bucket.positions);

@@ -18,7 +18,7 @@ mod write;
 pub use error::FileError;
 pub use read::Reader;
 pub use schema::{ColumnSpec, Kind, TableSpec, TABLES};
-pub use write::{write_folder, write_parts, Written};
+pub use write::{reseal, write_folder, write_parts, Written};
 
 /// The version of the format that is written. A reader takes this and older ones, and refuses newer ones.
 pub const FORMAT: u32 = 1;
