@@ -46,8 +46,9 @@ Options:
 /// What `-h` leaves to `--help`.
 const LONG_HELP: &str = "\
 A TARGET is a process id (4711 or -p 4711), a program to start and look at before
-it ends (-- python3 app.py), or a folder made by exuvia snapshot. exuvia alone lists the Python processes that
-it may read. exuvia COMMAND --help explains a command and has an example.
+it ends (-- python3 app.py), or a folder made by exuvia snapshot. exuvia alone lists
+the Python processes that it may read. exuvia COMMAND --help explains a command and
+has an example.
 
 What it does to the target (docs/safety.md says it on one page): it stops it for
 some milliseconds, has it fork a copy that never runs, lets it go on, and reads the
@@ -508,7 +509,7 @@ mod tests {
     #[test]
     fn every_command_stands_in_the_help_and_no_other() {
         use clap::CommandFactory;
-        let named: Vec<&str> = HELP.lines().filter_map(|l| l.strip_prefix("  ")?.split_once("   ")).map(|(name, _)| name.trim()).collect();
+        let named: Vec<&str> = HELP.lines().filter_map(|l| l.strip_prefix("  ")?.split_once("  ")).map(|(name, _)| name.trim()).collect();
         let there: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_string()).collect();
         assert_eq!(named, there);
     }
