@@ -1,6 +1,7 @@
 //! Every object, as columns: 37 bytes an object, so that 33 million fit in 1.2 GB.
 
 use memory::{Addr, Bytes};
+use rayon::prelude::*;
 
 /// One row of [`Objects`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,9 +64,10 @@ impl Objects {
             return;
         }
         let mut order: Vec<u32> = (0..self.len() as u32).collect();
-        order.sort_unstable_by_key(|&i| self.address.get(i as usize));
-        fn pick<T: Copy>(column: &mut Vec<T>, order: &[u32]) {
-            *column = order.iter().filter_map(|&i| column.get(i as usize).copied()).collect();
+        // All cores: of 33 million objects this would be half of the time that a snapshot takes.
+        order.par_sort_unstable_by_key(|&i| self.address.get(i as usize));
+        fn pick<T: Copy + Send + Sync>(column: &mut Vec<T>, order: &[u32]) {
+            *column = order.par_iter().filter_map(|&i| column.get(i as usize).copied()).collect();
         }
         pick(&mut self.address, &order);
         pick(&mut self.type_index, &order);
@@ -283,6 +285,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn rows_are_sorted_whole() {
+        let mut o = Objects::default();
+        for n in [5u64, 3, 9, 1, 7] {
+            o.push(Object {
+                address: Addr(n),
+                type_index: n as u32,
+                own_bytes: Bytes(n),
+                footprint_bytes: Bytes(n),
+                refcount: n,
+                state: State::new(Collector::Without, Found::List, n > 5),
+            });
+        }
+        o.sort_by_address();
+        let rows: Vec<_> =
+            o.iter().map(|o| (o.address.0, o.type_index, o.own_bytes.0, o.footprint_bytes.0, o.refcount, o.state.immortal())).collect();
+        assert_eq!(rows, [1, 3, 5, 7, 9].map(|n| (n, n as u32, n, n, n, n > 5)));
     }
 
     #[test]
