@@ -1,7 +1,7 @@
 //! A process by its PID: may it be read, what has it mapped, where is its Python.
 //!
 //! Holds: [`open`], [`Process`] and its [`Memory`]: single reads of the running process, without a stop.
-//! Never does: stop it, copy it (that is `freeze`).
+//! Never does: stop it, copy it (that is `take`).
 //! Sources: proc(5), process_vm_readv(2), elf(5).
 
 use std::fs::File;

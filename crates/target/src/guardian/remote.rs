@@ -76,8 +76,13 @@ pub(crate) fn make(tid: i32, instruction: u64, call: Call, options: i32, nap: &m
     // Whatever happened: it gets back what is its own. A dead thread needs nothing.
     testpoint::reached(call.name, "done");
     let restored = thread::set_registers(tid, &own).and_then(|()| thread::set_signal_mask(tid, mask));
-    done?;
-    restored?;
+    if let (Err(error), born) = (done.and(restored), made.born) {
+        // Nobody will hear of the copy: it must not wait for our end.
+        if let Some(born) = born {
+            let _ = thread::kill(born);
+        }
+        return Err(error);
+    }
     // Into a trap stop, from which a call that was interrupted is restarted.
     ptrace::interrupt(tid)?;
     ptrace::go_on(tid, 0)?;
