@@ -10,11 +10,14 @@ use crate::{layouts, tidy};
 
 /// What `--help` says of it.
 pub(crate) const HELP: &str = "\
-cargo xtask check                         all that CI does: fmt, clippy, tidy, layouts, tests
+cargo xtask check                         all that CI does: fmt, clippy, other systems, tidy, layouts, tests
   --no-tests                              all but the tests";
 
 /// The command that the README tells a reader to run.
 pub(crate) const TEST: &[&str] = &["test", "--workspace"];
+
+/// Systems on which snapshots are read and no live process is.
+const ELSEWHERE: &[&str] = &["aarch64-unknown-linux-gnu", "aarch64-apple-darwin"];
 
 /// Runs all steps in the workspace at `root`; the first that fails ends it.
 pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
@@ -25,6 +28,7 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
     };
     cargo(root, &["fmt", "--all", "--check"])?;
     cargo(root, &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    elsewhere(root)?;
     announce("xtask tidy");
     tidy::run(root)?;
     announce("xtask layouts --check");
@@ -33,6 +37,17 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
         cargo(root, TEST)?;
     }
     Ok(())
+}
+
+/// Snapshots are read where no live process can be: the command is checked for each such system whose standard library is installed.
+fn elsewhere(root: &Path) -> Done<()> {
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().doing("rustc --print sysroot")?.stdout;
+    let libraries = Path::new(String::from_utf8_lossy(&sysroot).trim()).join("lib/rustlib");
+    let (installed, missing): (Vec<&str>, Vec<&str>) = ELSEWHERE.iter().partition(|name| libraries.join(name).join("lib").is_dir());
+    for name in missing {
+        announce(&format!("{name} is not checked: rustup target add {name}"));
+    }
+    installed.iter().try_for_each(|name| cargo(root, &["check", "--quiet", "--package", "exuvia", "--target", name]))
 }
 
 fn announce(what: &str) {

@@ -279,17 +279,6 @@ pub(crate) enum Mode {
     Live,
 }
 
-impl From<Mode> for target::Mode {
-    fn from(m: Mode) -> target::Mode {
-        match m {
-            Mode::Auto => target::Mode::Auto,
-            Mode::Fork => target::Mode::Fork,
-            Mode::Freeze => target::Mode::Freeze,
-            Mode::Live => target::Mode::Live,
-        }
-    }
-}
-
 /// What a list is sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Sort {

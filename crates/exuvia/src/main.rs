@@ -8,12 +8,14 @@
 
 use std::process::ExitCode;
 
-mod again;
 mod cli;
 mod commands;
-mod doctor;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod live;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+#[path = "elsewhere.rs"]
+mod live;
 mod look;
-mod processes;
 mod progress;
 mod refusals;
 mod screen;
@@ -21,7 +23,7 @@ mod trouble;
 
 fn main() -> ExitCode {
     // The guardian is this program too, started by itself: it must not parse a user's arguments.
-    if let Some(code) = look::guardian() {
+    if let Some(code) = live::guardian() {
         return code;
     }
     match cli::parse().and_then(commands::run) {

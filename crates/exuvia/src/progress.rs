@@ -34,7 +34,8 @@ impl Progress {
         Progress { steps: Some(steps), drawer }
     }
 
-    /// The next step.
+    /// The next step. (Reading a snapshot has one only.)
+    #[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), allow(dead_code))]
     pub(crate) fn step(&self, step: &'static str) {
         if let Some(steps) = &self.steps {
             let _ = steps.send(step);

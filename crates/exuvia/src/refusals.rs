@@ -1,100 +1,12 @@
-//! The typed errors of the crates below as three lines each: what failed, why, what to do.
-//!
-//! Never does: swallow a cause. Where an error knows its lines itself (processes), they are taken as they are.
+//! The typed errors of the snapshot's file as three lines each: what failed, why, what to do. Those of live processes are `live::refusals`'.
 
 use std::path::Path;
 
-use capture::CaptureError;
-use cpython::LayoutError;
 use memory::Addr;
 use report::text;
 use snapshot::file::FileError;
-use target::TargetError;
 
 use crate::trouble::Trouble;
-
-/// What is supported, said wherever something is not.
-const SUPPORTED: &str = "supported is CPython 3.8 to 3.13, release builds with the GIL, on x86-64 Linux with glibc";
-
-/// A process that cannot be opened, stopped, copied or started.
-pub(crate) fn target(e: TargetError) -> Trouble {
-    let (what, why, advice) = (e.what(), e.why(), e.advice());
-    match e {
-        TargetError::NoProgram => Trouble::usage(what, why, advice),
-        TargetError::Guardian { .. } | TargetError::System { .. } => Trouble::own_with(what, why, advice),
-        _ => Trouble::target(what, why, advice),
-    }
-}
-
-/// A copy of which no snapshot can be made.
-pub(crate) fn capture(pid: Option<i32>, e: &CaptureError) -> Trouble {
-    let whom = pid.map_or("the process".to_string(), |pid| format!("process {pid}"));
-    match e {
-        CaptureError::NoObject(address) => Trouble::target(
-            format!("no object of {whom} stands at {address}"),
-            "it was freed since, or the address is not where an object begins",
-            format!("exuvia objects {} (lists the addresses of now)", shown(pid)),
-        ),
-        CaptureError::Layout(e @ (LayoutError::BadTable { .. } | LayoutError::MissingField { .. })) => {
-            Trouble::own("a layout table that ships with exuvia cannot be used", e.to_string())
-        }
-        CaptureError::Layout(e) => {
-            let [what, why, advice] = layout(pid, e);
-            Trouble::target(format!("cannot read {whom}: {what}"), why, advice)
-        }
-    }
-}
-
-/// What is wrong with a build, why, and what to do.
-pub(crate) fn layout(pid: Option<i32>, e: &LayoutError) -> [String; 3] {
-    let pid = shown(pid);
-    let other_python = "run the program with a python3 that is supported, a plain release build";
-    let make_a_table = "cargo xtask layouts (makes a table from the interpreter; CONTRIBUTING.md, \"Add a CPython release\")";
-    let unproved = |release: &str| format!("the layout of this build of CPython {release} is unproved");
-    let (what, why, advice) = match e {
-        LayoutError::BadTable { .. } | LayoutError::MissingField { .. } => {
-            ("a layout table that ships with exuvia cannot be used".into(), e.to_string(), "exuvia --version (for a report)".into())
-        }
-        LayoutError::NotInitialised => (
-            "its Python is not initialised yet".into(),
-            "it has only just started, or it embeds Python and has not called Py_Initialize".into(),
-            format!("exuvia types {pid} (again, a moment later)"),
-        ),
-        LayoutError::Finalizing => (
-            "its Python is finalizing".into(),
-            "modules and objects are being taken apart, what is left is not the program's heap".into(),
-            "exuvia types -- PROGRAM (starts it and looks before it is taken apart)".into(),
-        ),
-        LayoutError::Unsupported { found } => (format!("CPython {found} is not supported"), SUPPORTED.into(), other_python.into()),
-        LayoutError::FreeThreaded { found } => (
-            format!("CPython {found} is a free-threaded build"),
-            format!("its objects and allocator are laid out differently; {SUPPORTED}"),
-            other_python.into(),
-        ),
-        LayoutError::DebugBuild { found } => {
-            (format!("CPython {found} is a debug build"), format!("its objects carry more words; {SUPPORTED}"), other_python.into())
-        }
-        LayoutError::NoRuntime { path } => {
-            ("no CPython found".into(), format!("{path} defines no _PyRuntime; {SUPPORTED}"), "pgrep -a python".into())
-        }
-        LayoutError::Unproved { release, tried } => {
-            (unproved(release), format!("{}; {SUPPORTED}", tables_tried(tried)), make_a_table.into())
-        }
-        LayoutError::Ambiguous { release, first, second } => {
-            (unproved(release), format!("the tables from {first} and {second} both fit and disagree"), make_a_table.into())
-        }
-    };
-    [what, why, advice]
-}
-
-/// No list of processes: in a new root folder `/proc` has to be mounted first.
-pub(crate) fn no_proc(e: &std::io::Error) -> Trouble {
-    Trouble::own_with("cannot list the processes", format!("/proc: {e}"), "mount -t proc proc /proc")
-}
-
-fn shown(pid: Option<i32>) -> String {
-    pid.map_or("PID".to_string(), |pid| pid.to_string())
-}
 
 /// A snapshot that cannot be read or written.
 pub(crate) fn file(e: &FileError) -> Trouble {
@@ -142,41 +54,4 @@ pub(crate) fn no_object_saved(folder: &Path, address: Addr) -> Trouble {
         "the address is not where an object began when it was taken",
         format!("exuvia objects {} (lists the addresses)", text::shell_quoted(&folder)),
     )
-}
-
-/// A started program of which nothing was seen.
-pub(crate) fn ended_unseen(how: &str) -> Trouble {
-    Trouble::target(
-        "the program ended before it could be looked at",
-        format!("it ended {how}, and its end was not seen (another program took its place in another thread)"),
-        "start it without exuvia and give its PID: exuvia types PID",
-    )
-}
-
-/// Which tables were tried and what each failed on.
-fn tables_tried(tried: &[(String, String)]) -> String {
-    if tried.is_empty() {
-        return "no table is for its series".into();
-    }
-    let each: Vec<String> = tried.iter().map(|(table, check)| format!("the table from {table} fails: {check}")).collect();
-    each.join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_build_is_refused_with_what_was_found_and_what_is_supported() {
-        let unproved = LayoutError::Unproved { release: "3.12.99".into(), tried: vec![("3.12.1".into(), "type(type) is not type".into())] };
-        for (error, found) in [
-            (LayoutError::Unsupported { found: "3.7".into() }, "3.7"),
-            (LayoutError::FreeThreaded { found: "3.13.0".into() }, "3.13.0"),
-            (LayoutError::DebugBuild { found: "3.11".into() }, "3.11"),
-            (unproved, "type(type) is not type"),
-        ] {
-            let shown = format!("{:?}", capture(Some(7), &error.into()));
-            assert!(shown.contains(found) && shown.contains("process 7") && shown.contains(SUPPORTED), "{shown}");
-        }
-    }
 }

@@ -3,13 +3,13 @@
 use report::Again;
 
 use crate::cli::Doctor;
-use crate::doctor;
+use crate::live;
 use crate::screen;
 use crate::trouble::Trouble;
 
 pub(crate) fn run(args: &Doctor) -> Result<(), Trouble> {
     let pid = args.pid.or(args.pid_option);
-    let diagnosis = doctor::diagnose(pid, args.max_pause)?;
+    let diagnosis = live::diagnose(pid, args.max_pause)?;
     screen::print(|out| {
         if args.json {
             report::doctor::json(out, &diagnosis)

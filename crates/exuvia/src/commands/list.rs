@@ -3,12 +3,12 @@
 use report::processes::Row;
 use report::Again;
 
-use crate::processes;
+use crate::live;
 use crate::screen;
 use crate::trouble::Trouble;
 
 pub(crate) fn run() -> Result<(), Trouble> {
-    let (refused, readable): (Vec<_>, Vec<_>) = processes::pythons()?.into_iter().partition(|p| p.refused.is_some());
+    let (refused, readable): (Vec<_>, Vec<_>) = live::pythons()?.into_iter().partition(|p| p.refused.is_some());
     let reason = refused.first().and_then(|p| p.refused.as_deref());
     let row = |p: &snapshot::PythonProcess| Row { pid: p.pid, resident: p.resident, command: p.command.clone() };
     let rows: Vec<Row> = readable.iter().map(row).collect();

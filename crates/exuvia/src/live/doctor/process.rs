@@ -9,7 +9,7 @@ use target::{
 };
 
 use super::{blocks, lacks, note, python, room, unknown, works, Here};
-use crate::processes::command_line;
+use crate::live::processes::command_line;
 use crate::trouble::Trouble;
 
 /// What was found about it.

@@ -16,7 +16,7 @@ use target::{Process, TakeOptions, TargetError};
 
 use super::process::{command, pasted};
 use super::{blocks, note, unknown, works};
-use crate::refusals;
+use crate::live::refusals;
 use crate::trouble::Trouble;
 
 /// Reads of a busy process until one of them is whole, and the time that they may take together: a large one is read once.

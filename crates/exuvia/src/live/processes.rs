@@ -9,7 +9,7 @@ use memory::Bytes;
 use snapshot::PythonProcess;
 use target::TargetError;
 
-use crate::refusals;
+use crate::live::refusals;
 use crate::trouble::Trouble;
 
 /// All of them, the biggest first.

@@ -14,8 +14,8 @@ use std::time::Duration;
 use snapshot::{Check, Diagnosis, Verdict};
 use target::{Facts, Kernel};
 
-use crate::processes;
-use crate::refusals;
+use crate::live::processes;
+use crate::live::refusals;
 use crate::trouble::Trouble;
 
 /// Checks everything; `pid` names the process that it is about.

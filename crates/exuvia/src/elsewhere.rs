@@ -1,0 +1,52 @@
+//! What stands in for `live` where no live process can be read: each question about one is refused in the same words. Snapshots are read
+//! as everywhere.
+//!
+//! Holds: the items of `live`.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use snapshot::{Diagnosis, PythonProcess, Snapshot};
+
+use crate::cli::Look;
+use crate::look::Question;
+use crate::trouble::Trouble;
+
+/// A program that runs on: there is none here.
+pub(crate) struct Running(Infallible);
+
+impl Running {
+    pub(crate) fn finish(self) -> Result<(), Trouble> {
+        match self.0 {}
+    }
+}
+
+pub(crate) fn guardian() -> Option<ExitCode> {
+    None
+}
+
+pub(crate) fn process(_: i32, _: &Look, _: Question) -> Result<Snapshot, Trouble> {
+    Err(refused())
+}
+
+pub(crate) fn program(_: &[OsString], _: &Look, _: Question) -> Result<(Snapshot, Option<Running>), Trouble> {
+    Err(refused())
+}
+
+pub(crate) fn pythons() -> Result<Vec<PythonProcess>, Trouble> {
+    Err(refused())
+}
+
+pub(crate) fn diagnose(_: Option<i32>, _: Duration) -> Result<Diagnosis, Trouble> {
+    Err(refused())
+}
+
+fn refused() -> Trouble {
+    Trouble::target(
+        "live processes cannot be read here",
+        format!("supported is Linux on x86-64, this is {} on {}", std::env::consts::OS, std::env::consts::ARCH),
+        "exuvia types FOLDER (a folder made by exuvia snapshot on the machine of the process)",
+    )
+}

@@ -1,0 +1,220 @@
+//! Live processes: the one place of the command where one is stopped, and the one that other systems than Linux on x86-64 do without
+//! (`elsewhere` stands in for it there).
+//!
+//! Holds: [`process`] and [`program`], which open or start the target, have it frozen and its copy captured; [`Running`], the program that
+//! runs on; what there is to look at ([`pythons`]) and what works here ([`diagnose`]). Never does: print an answer, decide how it is shown.
+
+mod again;
+mod doctor;
+mod processes;
+mod refusals;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use capture::{capture, CaptureError, Detail, Source};
+use cpython::layout::proof::{collecting_words, identify, Identity};
+use cpython::layout::Table;
+use cpython::LayoutError;
+use memory::Module;
+use snapshot::{Moment, Snapshot};
+use target::{Ending, LaunchOptions, Launched, Process, TakeOptions, Taken, Way};
+
+use self::again::{Attempt, Facts, Spent};
+pub(crate) use self::doctor::diagnose;
+pub(crate) use self::processes::pythons;
+use crate::cli::{self, Look};
+use crate::look::Question;
+use crate::progress::Progress;
+use crate::screen;
+use crate::trouble::Trouble;
+
+/// When this program was started as the guardian: never returns then.
+pub(crate) fn guardian() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    if args.next()? == target::GUARDIAN_ARGUMENT {
+        target::guardian_main(args);
+    }
+    None
+}
+
+/// Looks at a process that runs.
+pub(crate) fn process(pid: i32, look: &Look, question: Question) -> Result<Snapshot, Trouble> {
+    Call::of(look, question)?.pid(pid)
+}
+
+/// Starts a program and looks at it; where it was seen before its end, it runs on.
+pub(crate) fn program(argv: &[OsString], look: &Look, question: Question) -> Result<(Snapshot, Option<Running>), Trouble> {
+    Call::of(look, question)?.program(argv)
+}
+
+/// A program that was started, and runs on after it was looked at.
+pub(crate) struct Running(Launched);
+
+impl Running {
+    /// Waits for its end, as a shell would, and says how it ended.
+    pub(crate) fn finish(self) -> Result<(), Trouble> {
+        ended(self.0.finish().map_err(refusals::target)?);
+        Ok(())
+    }
+}
+
+/// One call of the command.
+struct Call<'a> {
+    look: &'a Look,
+    question: Question,
+    tables: Vec<Table>,
+}
+
+impl Call<'_> {
+    fn of(look: &Look, question: Question) -> Result<Call<'_>, Trouble> {
+        let tables = cpython::layout::tables().map_err(|e| refusals::capture(None, &e.into()))?;
+        Ok(Call { look, question, tables })
+    }
+
+    fn pid(&self, pid: i32) -> Result<Snapshot, Trouble> {
+        let progress = Progress::start("reading what the process has mapped");
+        let process = target::open(pid).map_err(refusals::target)?;
+        let pythons = self.pythons(&process)?;
+        let options = self.take_options(&process, &pythons);
+        let attempt = again::look(options.mode == target::Mode::Live, options.max_pause, || {
+            progress.step("copying its memory");
+            let taken = target::take(&process, &options).map_err(refusals::target)?;
+            progress.step("finding every object");
+            Ok(Attempt { outcome: self.capture(&taken, &pythons), spent: Spent::of(taken.cost()), facts: Facts::of(&taken) })
+        })?;
+        let mut snapshot = attempt.outcome.map_err(|e| refusals::capture(Some(pid), &e))?;
+        attempt.facts.fill(&mut snapshot, &process.exe(), pid, &attempt.spent);
+        Ok(snapshot)
+    }
+
+    fn program(&self, argv: &[OsString]) -> Result<(Snapshot, Option<Running>), Trouble> {
+        let options = LaunchOptions {
+            argv: argv.to_vec(),
+            stdout_to_stderr: self.look.json,
+            after: self.look.after,
+            guardian: TakeOptions::default().guardian,
+        };
+        let mut launched = target::launch(&options).map_err(refusals::target)?;
+        match self.started(&mut launched) {
+            Ok((mut snapshot, moment)) => {
+                snapshot.target.moment = moment;
+                snapshot.target.command = Some(argv.iter().map(|w| w.to_string_lossy().into_owned()).collect());
+                if moment == Moment::After {
+                    return Ok((snapshot, Some(Running(launched))));
+                }
+                // It is on its way out: its last words come before ours, and its exit code is part of the answer.
+                let ending = launched.finish().map_err(refusals::target)?;
+                snapshot.target.exit_code = Some(code(ending));
+                ended(ending);
+                Ok((snapshot, None))
+            }
+            Err(trouble) => {
+                // The user's program comes first: it runs to its end although we cannot look at it.
+                if let Ok(ending) = launched.finish() {
+                    ended(ending);
+                }
+                Err(trouble)
+            }
+        }
+    }
+
+    fn started(&self, launched: &mut Launched) -> Result<(Snapshot, Moment), Trouble> {
+        let moment = match launched.wait_for_moment().map_err(refusals::target)? {
+            target::Moment::BeforeFinalize => Moment::BeforeFinalize,
+            target::Moment::AtExit(_) => Moment::AtExit,
+            target::Moment::After => Moment::After,
+            target::Moment::EndedUnseen(ending) => return Err(refusals::ended_unseen(&how(ending))),
+        };
+        if let (Moment::AtExit, Some(e)) = (moment, launched.no_breakpoint()) {
+            screen::remark(&format!(
+                "no debug register could be set here ({e}): the program is seen after its interpreter was taken apart"
+            ));
+        }
+        let pid = launched.pid();
+        let progress = Progress::start("reading what the program has mapped");
+        let process = launched.process().map_err(refusals::target)?;
+        let exe = process.exe();
+        let pythons = self.pythons(process)?;
+        let options = self.take_options(process, &pythons);
+        progress.step("copying its memory");
+        let taken = launched.take(&options).map_err(refusals::target)?;
+        progress.step("finding every object");
+        let mut snapshot = self.capture(&taken, &pythons).map_err(|e| refusals::capture(Some(pid), &e))?;
+        Facts::of(&taken).fill(&mut snapshot, &exe, pid, &Spent::of(taken.cost()));
+        Ok((snapshot, moment))
+    }
+
+    /// The mapped files that hold a Python, and what each says of itself: a build that cannot be read is refused before
+    /// anything is stopped.
+    fn pythons(&self, process: &Process) -> Result<Vec<(Module, Identity)>, Trouble> {
+        let mut known = Vec::new();
+        let mut refused = None;
+        for module in process.pythons().map_err(refusals::target)? {
+            match identify(process, &module) {
+                Ok(identity) => known.push((module, identity)),
+                Err(e) => refused = refused.or(Some(e)),
+            }
+        }
+        match refused {
+            Some(e) if known.is_empty() => Err(refusals::capture(Some(process.pid()), &e.into())),
+            _ => Ok(known),
+        }
+    }
+
+    fn take_options(&self, process: &Process, pythons: &[(Module, Identity)]) -> TakeOptions {
+        let quiet_words = pythons.iter().flat_map(|(_, identity)| collecting_words(process, identity, &self.tables)).collect();
+        TakeOptions { mode: self.look.mode.into(), quiet_words, max_pause: self.look.max_pause, ..TakeOptions::default() }
+    }
+
+    /// The snapshot of the one Python that is in use: a process may have another one mapped that was never started.
+    fn capture(&self, taken: &Taken, pythons: &[(Module, Identity)]) -> Result<Snapshot, CaptureError> {
+        let image = taken.image();
+        let detail = match self.question {
+            Question::Types => Detail::Types,
+            Question::Objects => Detail::Objects,
+            Question::Everything => Detail::Everything { values: self.look.values },
+            Question::Object(address) => Detail::Object { address, values: self.look.values },
+        };
+        let moment = if taken.way() == Way::Live { capture::Moment::Running } else { capture::Moment::Still };
+        let mut first = None;
+        for (python, _) in pythons {
+            let source = Source { image: &image, python, mappings: taken.mappings(), tables: &self.tables, moment };
+            match capture(source, detail) {
+                Ok(snapshot) => return Ok(snapshot),
+                Err(e) => first = first.or(Some(e)),
+            }
+        }
+        Err(first.unwrap_or(CaptureError::Layout(LayoutError::NotInitialised)))
+    }
+}
+
+impl From<cli::Mode> for target::Mode {
+    fn from(m: cli::Mode) -> target::Mode {
+        match m {
+            cli::Mode::Auto => target::Mode::Auto,
+            cli::Mode::Fork => target::Mode::Fork,
+            cli::Mode::Freeze => target::Mode::Freeze,
+            cli::Mode::Live => target::Mode::Live,
+        }
+    }
+}
+
+/// A signal's number is negative.
+fn code(ending: Ending) -> i32 {
+    match ending {
+        Ending::Code(code) => code,
+        Ending::Signal(signal) => -signal,
+    }
+}
+
+fn how(ending: Ending) -> String {
+    match ending {
+        Ending::Code(code) => format!("with exit code {code}"),
+        Ending::Signal(signal) => format!("by signal {signal}"),
+    }
+}
+
+fn ended(ending: Ending) {
+    screen::remark(&format!("the program ended {}", how(ending)));
+}
