@@ -258,9 +258,9 @@ pub(crate) fn frame_object_code(heap: &Heap<'_>, o: &Obj<'_>) -> Option<Addr> {
     let f = &heap.layout.at;
     let t = heap.type_at(o.ty().ok()?)?;
     match (t.decoder.kind, heap.layout.iframe) {
-        (cpython::objects::Kind::Frame, Some(i)) => heap.image.addr(o.addr(f.frame.f_frame?).ok()? + i.code).ok(),
+        (cpython::objects::Kind::Frame, Some(_)) => roots::frame_code(heap, o.addr(f.frame.f_frame?).ok()?).ok(),
         (cpython::objects::Kind::Frame, None) => o.addr(f.frame.f_code?).ok(),
-        (cpython::objects::Kind::Generator, Some(i)) => o.addr(f.gen.gi_iframe? + i.code).ok(),
+        (cpython::objects::Kind::Generator, Some(_)) => roots::frame_code(heap, o.addr + f.gen.gi_iframe?).ok(),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 
 use cpython::heap::TypeCache;
+use cpython::layout::rules::Immortality;
 use cpython::types::TypeInfo;
 use cpython::visit::Visitor;
 use cpython::{roots, Obj};
@@ -76,7 +77,7 @@ impl<'w, 'm> Reached<'w, 'm> {
             lists_outside: OnceLock::new(),
             namespaces: (keep == Keep::All).then(bits),
             dirty: Dirty::new(&world.arenas),
-            statics: Statics::new(world.source.mappings, world.source.python),
+            statics: Statics::new(world.source.mappings, world.source.python, world.source.image),
         };
         let mut outside = Outside::default();
         let mut main = Worker::new(&shared, objects);
@@ -394,6 +395,9 @@ fn tell_roots<'m>(shared: &Shared<'_, 'm>, main: &mut Worker<'_, '_, 'm>) {
     }
 }
 
+/// The flag of static objects in the upper quarter of a count, 3.14+.
+const STATICALLY_ALLOCATED: u64 = 4;
+
 /// Objects that stand in the interpreter's own data, whether or not something refers to them: small ints, one-character
 /// strings, build-time names and code, static types. Only types that CPython itself makes static are taken, so that no
 /// struct that begins like an object is.
@@ -413,6 +417,12 @@ fn static_objects<'m>(world: &World<'m>, main: &mut Worker<'_, '_, 'm>, start: A
         if taken {
             let at = i * 8 - 8;
             let o = Obj::within(start + at as u64, window, at);
+            // From 3.14 the header itself says so (`_Py_STATICALLY_ALLOCATED_FLAG`, Include/refcount.h). In a program at low addresses
+            // any pointer before one of a type would do for a count else.
+            let flagged = world.heap.layout.rules.immortality == Immortality::Bit31WithFlags;
+            if flagged && o.u64(0).is_ok_and(|word| word >> 48 & STATICALLY_ALLOCATED == 0) {
+                continue;
+            }
             if main.plausible(&o).is_some() {
                 main.reach(o.addr);
             }

@@ -285,8 +285,13 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         let heap = &self.shared.world.heap;
         let count = heap.refcount(o);
         let raw = o.u64(0).ok()?;
-        // An immortal count is one too: a header whose upper half is not empty is a pointer (Include/object.h, 3.12–3.13).
-        let possible = if count.immortal { raw >> 32 == 0 } else { (1..1 << 31).contains(&raw) };
+        // An immortal count is one too: a header whose upper half is not empty is a pointer (Include/object.h, 3.12–3.13). From 3.14
+        // flags stand in its last quarter, where no pointer has anything.
+        let low = match heap.layout.rules.immortality {
+            Immortality::Bit31WithFlags => raw & 0xffff_ffff_ffff,
+            Immortality::None | Immortality::Bit31 => raw,
+        };
+        let possible = if count.immortal { low >> 32 == 0 } else { (1..1 << 31).contains(&low) };
         if !possible {
             return None;
         }
@@ -485,7 +490,7 @@ impl RefCount for cpython::Heap<'_> {
         let raw = o.u64(0).unwrap_or(0);
         match self.layout.rules.immortality {
             Immortality::None => Count { count: raw, immortal: false },
-            Immortality::Bit31 => Count { count: raw & 0xffff_ffff, immortal: raw & 0x8000_0000 != 0 },
+            Immortality::Bit31 | Immortality::Bit31WithFlags => Count { count: raw & 0xffff_ffff, immortal: raw & 0x8000_0000 != 0 },
         }
     }
 }

@@ -86,7 +86,7 @@ pub fn frames(heap: &Heap<'_>, thread: Thread) -> Result<Vec<Addr>, Fault> {
     Ok(all)
 }
 
-/// Whether an interpreter frame stands for Python code; trampolines between C and Python (`FRAME_OWNED_BY_CSTACK`, 3.12+)
+/// Whether an interpreter frame stands for Python code; trampolines between C and Python (`FRAME_OWNED_BY_CSTACK`, 3.12+; `FRAME_OWNED_BY_INTERPRETER`, 3.14+)
 /// hold nothing.
 pub fn is_python_frame(heap: &Heap<'_>, frame: Addr) -> bool {
     let Some(i) = heap.layout.iframe else { return true };
@@ -101,7 +101,7 @@ pub fn frame_contents<V: Visitor>(heap: &Heap<'_>, at: Addr, v: &mut V) -> Resul
 /// The code object of a frame of either form.
 pub fn frame_code(heap: &Heap<'_>, at: Addr) -> Result<Addr, Fault> {
     match (heap.layout.iframe, heap.layout.at.frame.f_code) {
-        (Some(i), _) => heap.image.addr(at + i.code),
+        (Some(i), _) => heap.image.u64(at + i.code).map(|word| frame::untagged(heap, word)),
         (None, Some(code)) => heap.image.addr(at + code),
         _ => Ok(Addr::NULL),
     }

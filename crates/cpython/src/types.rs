@@ -47,6 +47,8 @@ const MEMBERS_BOUND: i64 = 10_000;
 /// `PyMemberDef.type` of object members (`structmember.h`).
 const T_OBJECT: i32 = 6;
 const T_OBJECT_EX: i32 = 16;
+/// `PyMemberDef.flags`: the offset counts on behind the items, in subclasses of tuple from 3.15 on (`_Py_AFTER_ITEMS`, gh-41779).
+const AFTER_ITEMS: i32 = 16;
 
 /// Where an instance keeps its dictionary, besides what its decoder knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,6 +99,8 @@ pub struct TypeInfo {
     pub class_visible: bool,
     /// Object slots of the Python layers: offset and C name.
     pub slots: Box<[(u64, Addr)]>,
+    /// Those that stand behind the items, as if there were none.
+    pub slots_after_items: Box<[(u64, Addr)]>,
     /// Object members of C layers without a decoder: offset and C name.
     pub members: Box<[(u64, Addr)]>,
     /// The dictionary that the decoder does not know.
@@ -162,7 +166,7 @@ impl TypeInfo {
         let (basic, item) = (basic as u64, item as u64);
 
         // The C base: the first type down the chain that no class statement made.
-        let mut slots = Vec::new();
+        let (mut slots, mut slots_after_items) = (Vec::new(), Vec::new());
         let mut base = addr;
         let mut python_class = false;
         for _ in 0..BASES_BOUND {
@@ -178,7 +182,7 @@ impl TypeInfo {
                 break;
             }
             python_class = true;
-            members(heap, base, &mut slots, &[T_OBJECT_EX, T_OBJECT]);
+            members(heap, base, &mut slots, &mut slots_after_items, &[T_OBJECT_EX, T_OBJECT]);
             let next = b.addr(f.tp_base).ok()?;
             if next.is_null() || next == base {
                 break;
@@ -241,7 +245,7 @@ impl TypeInfo {
             let mut c = base;
             for _ in 0..BASES_BOUND {
                 let Ok(t) = heap.obj(c) else { break };
-                members(heap, c, &mut c_members, &[T_OBJECT, T_OBJECT_EX]);
+                members(heap, c, &mut c_members, &mut slots_after_items, &[T_OBJECT, T_OBJECT_EX]);
                 match t.addr(f.tp_base) {
                     Ok(next) if !next.is_null() => c = next,
                     _ => break,
@@ -258,7 +262,7 @@ impl TypeInfo {
         // but types from specs without a dealloc of their own share `subtype_dealloc`, so every word is accounted for.
         let mut at = decoded_to.next_multiple_of(8);
         while at + 8 <= basic && at < 1 << 20 {
-            let explained = slots.iter().any(|s| s.0 == at)
+            let explained = slots.iter().chain(&slots_after_items).any(|s| s.0 == at)
                 || c_members.iter().any(|m| m.0 == at)
                 || dict == DictAt::Offset(at)
                 || dictoffset == at as i64
@@ -293,6 +297,8 @@ impl TypeInfo {
             Known::Exact
         };
         slots.sort_unstable();
+        slots_after_items.sort_unstable();
+        slots_after_items.dedup();
         Some(TypeInfo {
             addr,
             index: 0,
@@ -305,6 +311,7 @@ impl TypeInfo {
             python_class,
             class_visible,
             slots: slots.into(),
+            slots_after_items: slots_after_items.into(),
             members: c_members.into(),
             dict,
             weaklist,
@@ -389,7 +396,7 @@ fn type_name(heap: &Heap<'_>, addr: Addr, flags: u64) -> Option<String> {
 }
 
 /// The object members of one type's own `tp_members`.
-fn members(heap: &Heap<'_>, ty: Addr, into: &mut Vec<(u64, Addr)>, kinds: &[i32]) {
+fn members(heap: &Heap<'_>, ty: Addr, into: &mut Vec<(u64, Addr)>, after_items: &mut Vec<(u64, Addr)>, kinds: &[i32]) {
     let f = &heap.layout.at;
     let Ok(list) = heap.image.addr(ty + f.ty.tp_members) else { return };
     if list.is_null() {
@@ -406,7 +413,8 @@ fn members(heap: &Heap<'_>, ty: Addr, into: &mut Vec<(u64, Addr)>, kinds: &[i32]
             return;
         }
         if kinds.contains(&kind) && offset >= Fields::HEADER as i64 {
-            into.push((offset as u64, name));
+            let behind = heap.image.i32(at + f.member.offset + 8).is_ok_and(|flags| flags & AFTER_ITEMS != 0);
+            if behind { &mut *after_items } else { &mut *into }.push((offset as u64, name));
         }
     }
 }

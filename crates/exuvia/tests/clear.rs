@@ -72,7 +72,7 @@ fn a_debug_build() {
     }
     let Some(path) = testbed::refused::debug_build() else { return };
     let target = Started::python_of(&path, "");
-    check(&target.pid(), "is a debug build", "supported is CPython 3.8 to 3.13", "release build");
+    check(&target.pid(), "is a debug build", "supported is CPython 3.8 to 3.15", "release build");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn pypy() {
     }
     let Some(path) = testbed::refused::pypy() else { return };
     let target = Started::python_of(&path, "");
-    check(&target.pid(), "PyPy is not supported", "supported is CPython 3.8 to 3.13", "with a CPython");
+    check(&target.pid(), "PyPy is not supported", "supported is CPython 3.8 to 3.15", "with a CPython");
 }
 
 #[test]

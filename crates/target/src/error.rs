@@ -385,7 +385,7 @@ impl TargetError {
                 format!("process {tracer} ({tracer_name}) traces it, and the kernel allows only one tracer")
             }
             NotPython { exe, .. } => format!("neither {exe} nor a library that it has mapped defines _PyRuntime"),
-            PyPy { library, .. } => format!("{library} is mapped; supported is CPython 3.8 to 3.13"),
+            PyPy { library, .. } => format!("{library} is mapped; supported is CPython 3.8 to 3.15"),
             Musl { loader, .. } => format!("{loader} is mapped; supported is CPython on glibc"),
             FilesUnreadable { count, path, source, .. } => format!("{count} files, {path} first: {source}"),
             PauseTooLong { resident, expected, limit, .. } => {

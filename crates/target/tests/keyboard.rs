@@ -15,7 +15,7 @@ mod tests {
     use crate::support::{command, ignores_interrupts, may_trace, script, wait_for};
 
     fn any() -> &'static Interpreter {
-        interpreters().found.first().expect("no Python 3.8 to 3.13 found")
+        interpreters().found.first().expect("no Python 3.8 to 3.15 found")
     }
 
     #[test]

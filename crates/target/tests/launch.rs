@@ -25,7 +25,7 @@ mod tests {
     }
 
     fn any() -> &'static Interpreter {
-        interpreters().found.first().expect("no Python 3.8 to 3.13 found")
+        interpreters().found.first().expect("no Python 3.8 to 3.15 found")
     }
 
     /// Runs `ends.py` and returns the moment, whether the atexit handler had run at it, and the end.

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use object::{Object, ObjectSection};
 
 /// The supported minor releases of CPython 3.
-pub const SERIES: std::ops::RangeInclusive<u8> = 8..=13;
+pub const SERIES: std::ops::RangeInclusive<u8> = 8..=15;
 /// Debian's own interpreter: stripped, not position independent, Python inside the executable.
 const DEBIAN: &str = "/usr/bin/python3.11";
 /// Minor releases of which `cargo xtask interpreters` unpacks Debian's package, and its suite.
@@ -86,7 +86,7 @@ pub fn for_each_that(wanted: impl Fn(&Interpreter) -> Result<(), String>, check:
     if std::env::var("EXUVIA_REQUIRE_ALL").is_ok_and(|v| v == "1") {
         failures.extend(all.missing.iter().map(|m| format!("--- missing, and EXUVIA_REQUIRE_ALL=1: {m}")));
     }
-    assert!(run > 0 || left_out > 0 || !failures.is_empty(), "no Python 3.8 to 3.13 found at all: {}", all.missing.join("; "));
+    assert!(run > 0 || left_out > 0 || !failures.is_empty(), "no Python 3.8 to 3.15 found at all: {}", all.missing.join("; "));
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
@@ -106,7 +106,7 @@ fn search() -> Interpreters {
     };
     for path in std::env::var("EXUVIA_PYTHONS").unwrap_or_default().split(':').filter(|p| !p.is_empty()) {
         if !take(PathBuf::from(path), None, &mut all) {
-            all.missing.push(format!("{path} of EXUVIA_PYTHONS is not a CPython 3.8 to 3.13 (release build, with the GIL)"));
+            all.missing.push(format!("{path} of EXUVIA_PYTHONS is not a CPython 3.8 to 3.15 (release build, with the GIL)"));
         }
     }
     let pyenv = pyenv_versions();

@@ -45,11 +45,19 @@ pub fn environment(py: &Interpreter, folder: &Path) -> std::io::Result<Environme
         return Ok(Environment { python, installed: own(installed), failed: own(failed) });
     }
     let pip = pip_of_any()?;
+    // pip runs under the interpreter that it installs for, and a new release breaks old ones: then the newest does it.
+    let path = python.to_string_lossy().into_owned();
+    let newest = match run(&pip, &["-m", "pip", "--python", &path, "--version"])? {
+        Ok(()) => None,
+        Err(_) => Some(newest_pip(&pip, folder)?),
+    };
     let install = |names: &[String]| {
-        let python = python.to_string_lossy();
-        let mut options = vec!["-m", "pip", "--python", &python, "install", "--quiet", "--only-binary", ":all:", "--no-input"];
-        options.extend(names.iter().map(String::as_str));
-        run(&pip, &options)
+        let (mut command, before) = match &newest {
+            None => (Command::new(&pip), vec!["-m", "pip", "--python", &path]),
+            Some(newest) => (Command::new(&python), vec![newest.as_str()]),
+        };
+        command.args(before).args(["install", "--quiet", "--only-binary", ":all:", "--no-input"]).args(names);
+        told(&mut command)
     };
     let mut environment = Environment { python: python.clone(), installed: Vec::new(), failed: Vec::new() };
     let all = requirements();
@@ -78,9 +86,22 @@ fn pip_of_any() -> std::io::Result<PathBuf> {
     Err(std::io::Error::other("no interpreter has a pip of 22.3 or later"))
 }
 
-/// Err with the last line of stderr where it failed.
+/// The newest pip, in a folder of its own; any interpreter can run it by its path.
+fn newest_pip(pip: &Path, folder: &Path) -> std::io::Result<String> {
+    let home = folder.join("newest-pip");
+    let program = home.join("pip").to_string_lossy().into_owned();
+    let made =
+        run(pip, &["-m", "pip", "install", "--quiet", "--only-binary", ":all:", "--upgrade", "--target", &home.to_string_lossy(), "pip"])?;
+    made.map(|()| program).map_err(|text| std::io::Error::other(format!("the newest pip: {text}")))
+}
+
 fn run(program: &Path, arguments: &[&str]) -> std::io::Result<Result<(), String>> {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output()?;
+    told(Command::new(program).args(arguments))
+}
+
+/// Err with the last line of stderr where it failed.
+fn told(command: &mut Command) -> std::io::Result<Result<(), String>> {
+    let output = command.stdin(Stdio::null()).output()?;
     if output.status.success() {
         return Ok(Ok(()));
     }

@@ -55,13 +55,13 @@ fields! {
     /// `PyCodeObject`.
     code: CodeFields = "PyCodeObject" { co_stacksize, co_consts, co_names, co_filename, co_name, co_extra, co_firstlineno, co_flags; co_nlocals, co_code, co_varnames, co_freevars, co_cellvars, co_cell2arg, co_lnotab, co_linetable, co_zombieframe, co_opcache_map, co_opcache, co_opcache_size, co_exceptiontable, co_nlocalsplus, co_localsplusnames, co_localspluskinds, co_qualname, _co_code, _co_linearray, _co_cached, _co_monitoring, co_executors, co_code_adaptive }
     /// `PyFrameObject`.
-    frame: FrameFields = "PyFrameObject" { f_back, f_trace; f_code, f_builtins, f_globals, f_locals, f_valuestack, f_stacktop, f_stackdepth, f_localsplus, f_frame, _f_frame_data, f_extra_locals, f_locals_cache, f_gen }
+    frame: FrameFields = "PyFrameObject" { f_back, f_trace; f_code, f_builtins, f_globals, f_locals, f_valuestack, f_stacktop, f_stackdepth, f_localsplus, f_frame, _f_frame_data, f_extra_locals, f_locals_cache, f_overwritten_fast_locals, f_gen }
     /// Generators; coroutines and asynchronous generators begin alike.
     gen: GenFields = "PyGenObject" { gi_name, gi_qualname, gi_exc_state; gi_frame, gi_code, gi_origin_or_finalizer, gi_frame_state, gi_iframe }
     /// `PyWeakReference`.
     weakref: WeakrefFields = "PyWeakReference" { wr_object, wr_callback, wr_next }
     /// `PyModuleObject`.
-    module: ModuleFields = "PyModuleObject" { md_dict, md_def, md_state, md_name }
+    module: ModuleFields = "PyModuleObject" { md_dict, md_state, md_name; md_def, md_state_size }
     /// `PyThreadState`.
     thread: ThreadFields = "_ts" { next, interp, thread_id; frame, cframe, current_frame, native_thread_id, datastack_chunk }
     /// `PyInterpreterState`.
@@ -94,7 +94,10 @@ pub struct InterpreterFrame {
     pub locals: u64,
     pub frame_obj: u64,
     pub previous: u64,
-    pub stacktop: u64,
+    /// Slots in use, an int: to 3.13.
+    pub stacktop: Option<u64>,
+    /// The first slot that is not in use: 3.14+.
+    pub stackpointer: Option<u64>,
     pub owner: u64,
     pub localsplus: u64,
 }
@@ -115,7 +118,8 @@ impl InterpreterFrame {
             locals: t.need(NAME, "f_locals")?,
             frame_obj: t.need(NAME, "frame_obj")?,
             previous: t.need(NAME, "previous")?,
-            stacktop: t.need(NAME, "stacktop")?,
+            stacktop: t.offset(NAME, "stacktop"),
+            stackpointer: t.offset(NAME, "stackpointer"),
             owner: t.need(NAME, "owner")?,
             localsplus: t.need(NAME, "localsplus")?,
         }))

@@ -23,9 +23,6 @@ const DECODED: usize = 4_000;
 /// Frames of each thread that it looks at.
 const FRAMES: usize = 10_000;
 
-/// `FRAME_OWNED_BY_CSTACK` (Include/internal/pycore_frame.h, 3.12+): such a frame runs no code.
-const OWNED_BY_C: u8 = 3;
-
 /// What the bytes of an image have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
@@ -292,32 +289,45 @@ fn check(image: &Image<'_>, identity: &Identity, python: &Module, table: &Table,
     Ok(Proved { layout, runtime: identity.runtime, interpreter: s.interpreter, type_type: s.type_type })
 }
 
-/// What `_Py_DebugOffsets` says must be what the table says (3.13 positions: Include/internal/pycore_runtime.h).
+/// What `_Py_DebugOffsets` says must be what the table says (Include/internal/pycore_runtime.h, from 3.14 pycore_debug_offsets.h).
 fn told_by_target(image: &Image<'_>, identity: &Identity, table: &Table) -> Result<(), Failure> {
     let mut cookie = [0; 8];
     if image.read(identity.runtime, &mut cookie).is_err() || &cookie != b"xdebugpy" {
         return Ok(());
     }
-    const TOLD: &[(u64, &str, &str)] = &[
-        (40, "pyruntimestate", "interpreters.head"),
-        (64, "_is", "next"),
-        (72, "_is", "threads.head"),
-        (80, "_is", "gc"),
-        (88, "_is", "imports.modules"),
-        (96, "_is", "sysdict"),
-        (104, "_is", "builtins"),
-        (168, "_ts", "next"),
-        (184, "_ts", "current_frame"),
-        (232, "_PyInterpreterFrame", "previous"),
-        (256, "_PyInterpreterFrame", "localsplus"),
-        (280, "PyCodeObject", "co_filename"),
-        (408, "PyTupleObject", "ob_item"),
-        (432, "PyListObject", "ob_item"),
-        (456, "PyDictObject", "ma_keys"),
-        (464, "PyDictObject", "ma_values"),
-        (544, "PyASCIIObject", "state"),
+    // Fields were put in between in each release: positions in 3.13, 3.14 and 3.15; 0 where it does not tell of the field.
+    const TOLD: &[([u64; 3], &str, &str)] = &[
+        ([40, 40, 40], "pyruntimestate", "interpreters.head"),
+        ([64, 64, 64], "_is", "next"),
+        ([72, 72, 72], "_is", "threads.head"),
+        ([80, 88, 88], "_is", "gc"),
+        ([88, 96, 96], "_is", "imports.modules"),
+        ([96, 104, 104], "_is", "sysdict"),
+        ([104, 112, 112], "_is", "builtins"),
+        ([168, 192, 192], "_ts", "next"),
+        ([184, 208, 208], "_ts", "current_frame"),
+        ([192, 216, 240], "_ts", "thread_id"),
+        ([208, 232, 256], "_ts", "datastack_chunk"),
+        ([232, 256, 320], "_PyInterpreterFrame", "previous"),
+        ([256, 280, 344], "_PyInterpreterFrame", "localsplus"),
+        ([264, 288, 352], "_PyInterpreterFrame", "owner"),
+        ([0, 296, 360], "_PyInterpreterFrame", "stackpointer"),
+        ([280, 320, 384], "PyCodeObject", "co_filename"),
+        ([408, 456, 552], "PyTupleObject", "ob_item"),
+        ([432, 480, 576], "PyListObject", "ob_item"),
+        ([0, 512, 608], "PySetObject", "table"),
+        ([456, 536, 632], "PyDictObject", "ma_keys"),
+        ([464, 544, 640], "PyDictObject", "ma_values"),
+        ([544, 624, 720], "PyASCIIObject", "state"),
+        ([576, 656, 760], "_gc_runtime_state", "collecting"),
+        ([0, 680, 808], "PyGenObject", "gi_iframe"),
+        ([0, 688, 816], "PyGenObject", "gi_frame_state"),
     ];
+    let Some(release) = (13..=15).position(|minor| minor == identity.minor) else {
+        return fail("its debug offsets are of a release that is not known");
+    };
     for &(at, name, field) in TOLD {
+        let Some(at) = at.get(release).copied().filter(|at| *at != 0) else { continue };
         let told = image.u64(identity.runtime + at)?;
         if table.offset(name, field).is_some_and(|o| o != told) {
             return fail(format!("the target says that {name}.{field} is at {told}"));
@@ -400,6 +410,7 @@ fn decode_sample(image: &Image<'_>, layout: &Layout, s: &Start, python: &Module,
     shapes.sizes()?;
     shapes.namespaces()?;
     shapes.arenas(sample)?;
+    shapes.modules(sample)?;
     let mut types = TypeCache::new(&heap);
     let mut judged: BTreeMap<String, (u32, u32)> = BTreeMap::new();
     let mut unknown = 0;
@@ -459,7 +470,8 @@ fn threads(image: &Image<'_>, layout: &Layout, s: &Start) -> Result<(), Failure>
         }
         for frame in roots::frames(&heap, thread)?.into_iter().take(FRAMES) {
             if !roots::is_python_frame(&heap, frame) {
-                if layout.iframe.is_some_and(|i| image.u8(frame + i.owner) != Ok(OWNED_BY_C)) {
+                let most = layout.rules.frame_owner_most;
+                if layout.iframe.is_some_and(|i| image.u8(frame + i.owner).is_ok_and(|owner| owner > most)) {
                     return fail("a frame belongs to nobody");
                 }
                 continue;
@@ -533,7 +545,7 @@ mod tests {
         assert_eq!(named, Err(LayoutError::DebugBuild { found: "3.9".to_owned() }));
         let beta = say("/x/python", &["_PyRuntime"], &[COOKIE, 0x030d_00b1, 0]);
         assert_eq!(beta, Err(LayoutError::Unsupported { found: "pre-release 0x30d00b1".to_owned() }));
-        for (hex, release) in [(0x0307_10f0, "3.7.16"), (0x030e_05f0, "3.14.5")] {
+        for (hex, release) in [(0x0307_10f0, "3.7.16"), (0x0310_01f0, "3.16.1")] {
             let other = say("/x/python", &["_PyRuntime"], &[COOKIE, hex, 0]);
             assert_eq!(other, Err(LayoutError::Unsupported { found: release.to_owned() }));
         }

@@ -41,8 +41,10 @@ pub enum FrameForm {
 /// The states of a suspended or finished generator that change what it refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GeneratorStates {
-    /// Smallest `gi_frame_state` at which the frame's contents are no more.
+    /// Smallest `gi_frame_state` at which the frame's contents are no more: 4, and 5 from 3.15, which counts from 0.
     pub cleared_from: i8,
+    /// The collector is told of the code all the same: 3.14+ (`gen_traverse`).
+    pub code_visible: bool,
 }
 
 /// What an int's size word means.
@@ -61,6 +63,8 @@ pub enum Immortality {
     None,
     /// 3.12, 3.13: bit 31 of the low word (PEP 683).
     Bit31,
+    /// 3.14+: bit 31 of the low 32 bits; above them an overflow of 16 bits and flags of 16, which static objects have (gh-127271).
+    Bit31WithFlags,
 }
 
 /// What `sys.getsizeof` says of static type objects' pre-header, which is not there.
@@ -85,6 +89,11 @@ pub struct Rules {
     pub keys: KeysForm,
     /// Frames.
     pub frames: FrameForm,
+    /// What stands in interpreter frames for objects is tagged in its two lowest bits, and the depth of the stack is a pointer: 3.14+
+    /// (`_PyStackRef`, gh-127705).
+    pub stack_refs: bool,
+    /// The largest `owner` of an interpreter frame: `FRAME_OWNED_BY_CSTACK` is 3, in 3.14 4, and 3.15 has none.
+    pub frame_owner_most: u8,
     /// Generators' states; unused where frames are objects.
     pub generators: GeneratorStates,
     /// Ints.
@@ -115,6 +124,10 @@ pub struct Rules {
     pub obmalloc: ObmallocHome,
     /// The `tp_traverse` of C heap types visits the type: 3.9+ (bpo-40217). Python classes' always does.
     pub c_heap_types_visit_type: bool,
+    /// The traverse functions of `typing`'s and `zlib`'s types visit fields that they left out before: 3.14+.
+    pub more_is_visited: bool,
+    /// `queue.SimpleQueue` has a `__sizeof__` that counts its items' array: 3.15+.
+    pub more_is_sized: bool,
     /// Picklers and unpicklers visit what stands in their memo: 3.11.7+, 3.12.1+, 3.13+ (bpo-41422).
     pub picklers_visit_memo: bool,
 }
@@ -130,13 +143,18 @@ pub enum ObmallocHome {
     Pointer,
 }
 
-/// The series that this version reads.
-pub const SUPPORTED: &str = "CPython 3.8 to 3.13";
+/// The minors of CPython 3 that this version reads.
+pub const SERIES: std::ops::RangeInclusive<u8> = 8..=15;
+
+/// The series that this version reads, in words.
+pub fn supported() -> String {
+    format!("CPython 3.{} to 3.{}", SERIES.start(), SERIES.end())
+}
 
 impl Rules {
     /// The rules of a release's series; `None` where the series is not supported.
     pub fn of(release: Release) -> Option<Rules> {
-        if release.major != 3 || !(8..=13).contains(&release.minor) {
+        if release.major != 3 || !SERIES.contains(&release.minor) {
             return None;
         }
         let from = |minor: u8| release.minor >= minor;
@@ -154,11 +172,17 @@ impl Rules {
                 10 => FrameForm::ObjectsStackDepth,
                 _ => FrameForm::Interpreter,
             },
-            generators: GeneratorStates { cleared_from: 4 },
+            stack_refs: from(14),
+            frame_owner_most: if release.minor == 14 { 4 } else { 3 },
+            generators: GeneratorStates { cleared_from: if from(15) { 5 } else { 4 }, code_visible: from(14) },
             ints: if from(12) { IntForm::Tag } else { IntForm::SignedSize },
             int_zero_has_digit: from(11),
             int_counts_basicsize: from(12),
-            immortality: if from(12) { Immortality::Bit31 } else { Immortality::None },
+            immortality: match release.minor {
+                0..=11 => Immortality::None,
+                12 | 13 => Immortality::Bit31,
+                _ => Immortality::Bit31WithFlags,
+            },
             static_types: match release.minor {
                 0..=10 => StaticTypes::Without,
                 11 | 12 => StaticTypes::With,
@@ -177,6 +201,8 @@ impl Rules {
                 _ => ObmallocHome::Pointer,
             },
             c_heap_types_visit_type: from(9),
+            more_is_visited: from(14),
+            more_is_sized: from(15),
             picklers_visit_memo: from(13) || (release.minor == 12 && release.micro >= 1) || (release.minor == 11 && release.micro >= 7),
         })
     }

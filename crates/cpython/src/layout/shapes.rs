@@ -12,6 +12,7 @@ use memory::{Addr, Fault, Memory};
 use super::rules::{FrameForm, ObmallocHome};
 use super::{Fields, Table};
 use crate::heap::{Heap, Obj};
+use crate::objects::frame::untagged;
 use crate::roots::Thread;
 use crate::types::{flags, type_dict, type_state, TypeInfo};
 use crate::visit::{Label, Torn, Visitor};
@@ -24,6 +25,9 @@ const FEW: usize = 64;
 const ARENA_OBJECT: u64 = 48;
 /// Most stack entries that a function can ask for.
 const STACK_BOUND: u64 = 1 << 20;
+
+/// More than any module's state takes, and less than the address of any function.
+const STATE_BOUND: i64 = 1 << 20;
 
 /// What a check gives: why the layout cannot be right.
 type Checked = Result<(), String>;
@@ -168,10 +172,11 @@ impl<'h, 'm> Shapes<'h, 'm> {
         }
         let function = self.types.get("function").copied().unwrap_or_default();
         let first = heap.image.addr(function + f.ty.tp_members).map_err(fault)?;
-        for (at, wanted) in [(first, "__closure__"), (first + f.member.size, "__doc__")] {
+        // `func_memberlist`: `__doc__` is no member any more from 3.14 on, `__globals__` is the next.
+        for (at, wanted) in [(first, ["__closure__"; 2]), (first + f.member.size, ["__doc__", "__globals__"])] {
             let name = heap.image.addr(at + f.member.name).and_then(|at| heap.c_str(at)).map_err(fault)?;
-            if name != wanted {
-                return Err(format!("a member of function is called {name:?}, not {wanted:?}"));
+            if !wanted.contains(&&*name) {
+                return Err(format!("a member of function is called {name:?}, not {}", wanted[0]));
             }
         }
         if table.offset("PyFunctionObject", "func_closure") != heap.image.u64(first + f.member.offset).ok() {
@@ -222,8 +227,9 @@ impl<'h, 'm> Shapes<'h, 'm> {
         }
         if self.types.get("module") == Some(&t.addr) {
             let name = word(f.module.md_name)?;
-            if !name.is_null() && !self.is_object(name) {
-                return Err("a module's name is no object".to_owned());
+            // Deleted from its dict it is nothing; most are named.
+            if !self.heap.is_str(name) {
+                return Err("a module's name is no str".to_owned());
             }
         }
         if self.types.get("function") == Some(&t.addr) {
@@ -231,6 +237,26 @@ impl<'h, 'm> Shapes<'h, 'm> {
             return self.code(code);
         }
         Ok(())
+    }
+
+    /// Modules that have a state of their own say how large it is, where they say it themselves: 3.15+.
+    pub(super) fn modules(&self, sample: &[Addr]) -> Checked {
+        let f = &self.heap.layout.at.module;
+        let (Some(size), Some(module)) = (f.md_state_size, self.types.get("module")) else { return Ok(()) };
+        let (mut fit, mut unfit, mut some) = (0, 0, false);
+        for at in sample.iter().filter(|at| self.class(**at) == *module) {
+            if self.heap.image.addr(*at + f.md_state).is_ok_and(|state| !state.is_null()) {
+                let bytes = self.heap.image.i64(*at + size).unwrap_or(-1);
+                let possible = (0..STATE_BOUND).contains(&bytes);
+                some |= possible && bytes > 0;
+                *if possible { &mut fit } else { &mut unfit } += 1;
+            }
+        }
+        // A state of no bytes is one too, and the word behind a size of 0 is mostly 0.
+        match some && unfit * 10 <= fit {
+            true => Ok(()),
+            false => Err(format!("{fit} modules with a state say how large it is, {unfit} do not")),
+        }
     }
 
     /// What a code object holds, field by field.
@@ -297,8 +323,10 @@ impl<'h, 'm> Shapes<'h, 'm> {
             if !dict(Some(i.globals))? {
                 return wrong("f_globals");
             }
+            let function = untagged(heap, word(i.func)?.0);
+            let function = function.is_null() || self.is_object(function);
             // Builtins may be any mapping.
-            if !maybe(Some(i.builtins))? || !maybe(Some(i.func))? || !maybe(Some(i.locals))? {
+            if !maybe(Some(i.builtins))? || !function || !maybe(Some(i.locals))? {
                 return wrong("f_func");
             }
             let object = word(i.frame_obj)?;

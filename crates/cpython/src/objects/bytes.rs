@@ -4,7 +4,7 @@ use memory::{Fault, Memory};
 
 use crate::heap::{Heap, Obj};
 use crate::types::TypeInfo;
-use crate::visit::{Torn, Visitor};
+use crate::visit::{Label, Torn, Visitor};
 
 /// Largest buffer that is believed.
 const BUFFER_BOUND: i64 = 1 << 46;
@@ -20,6 +20,21 @@ pub(super) fn bytearray<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, 
         return Ok(t.basic);
     }
     let buffer = o.addr(at)?;
+    // From 3.15 the buffer is the inside of a bytes object, which is sized with it (gh-139871). Where nobody else holds that one it is
+    // a block like any other.
+    if let Some(at) = table.offset("PyByteArrayObject", "ob_bytes_object") {
+        let bytes = o.addr(at)?;
+        if bytes.is_null() {
+            return Ok(t.basic);
+        }
+        let head = heap.layout.at.bytes.ob_sval + 1;
+        if n > 0 && heap.image.u64(bytes)? == 1 {
+            v.owns(bytes, head + n as u64);
+        } else {
+            v.hidden(bytes, Label::Field("bytes"));
+        }
+        return Ok(t.basic + if n > 0 { head + n as u64 } else { 0 });
+    }
     if n > 0 && !buffer.is_null() {
         v.owns(buffer, n as u64);
     }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::layout::{Fields, Layout};
+use crate::layout::{rules::Rules, Fields, Layout};
 
 /// Which code reads the part that fields do not say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -215,7 +215,8 @@ impl Decoder {
 /// A row as written.
 ///
 /// A word of `fields` is `field=shown`, or `field` where the two are the same. A leading `-` marks one that
-/// `tp_traverse` hides, `^` one that it reports since the type is a heap type, `~` one that is not counted.
+/// `tp_traverse` hides, `^` one that it reports since the type is a heap type, `%` one that it reports from 3.14 on, `~` one that is
+/// not counted.
 /// `-ob_type` says that it hides the class. Where a type has no collector's head all are hidden.
 pub(super) struct Row {
     /// `tp_name`s, separated by spaces or, where names have spaces, one.
@@ -320,12 +321,14 @@ fn cython_release(name: &str) -> Option<String> {
 }
 
 /// Takes the mark off a word.
-fn marked(word: &'static str, collected: bool, on_heap: bool) -> (Told, &'static str) {
+fn marked(word: &'static str, collected: bool, on_heap: bool, rules: &Rules) -> (Told, &'static str) {
     let (told, word) = match word.split_at_checked(1) {
         Some(("-", rest)) => (Told::Hidden, rest),
         Some(("~", rest)) => (Told::Weak, rest),
         Some(("^", rest)) if on_heap => (Told::Visible, rest),
         Some(("^", rest)) => (Told::Hidden, rest),
+        Some(("%", rest)) if rules.more_is_visited => (Told::Visible, rest),
+        Some(("%", rest)) => (Told::Hidden, rest),
         _ => (Told::Visible, word),
     };
     (if told == Told::Visible && !collected { Told::Hidden } else { told }, word)
@@ -360,7 +363,7 @@ fn resolve(row: &'static Row, layout: &Layout, collected: bool, on_heap: bool) -
     let mut fields = Vec::new();
     let mut class_visible = true;
     for word in row.fields.split_whitespace() {
-        let (told, word) = marked(word, collected, on_heap);
+        let (told, word) = marked(word, collected, on_heap, &layout.rules);
         let (field, name) = word.split_once('=').unwrap_or((word, word));
         if field == "ob_type" {
             class_visible = false;
@@ -370,7 +373,7 @@ fn resolve(row: &'static Row, layout: &Layout, collected: bool, on_heap: bool) -
     }
     let mut arrays = Vec::new();
     for word in row.arrays.split_whitespace() {
-        let (told, word) = marked(word, collected, on_heap);
+        let (told, word) = marked(word, collected, on_heap, &layout.rules);
         let (outside, word) = word.strip_prefix('*').map_or((false, word), |w| (true, w));
         let (field, n) = word.split_once(':')?;
         if let (Some(offset), Some(count)) = (at(field), count(n, at)) {
@@ -379,7 +382,11 @@ fn resolve(row: &'static Row, layout: &Layout, collected: bool, on_heap: bool) -
     }
     let mut blocks = Vec::new();
     for word in row.blocks.split_whitespace() {
-        let (sized, word) = word.strip_prefix('+').map_or((false, word), |w| (true, w));
+        let (sized, word) = match (word.strip_prefix('+'), word.strip_prefix('%')) {
+            (Some(word), _) => (true, word),
+            (None, Some(word)) => (layout.rules.more_is_sized, word),
+            (None, None) => (false, word),
+        };
         let (field, n) = word.split_once(':')?;
         let (n, unit) = n.split_once('*').map_or((n, "1"), |(n, unit)| (n, unit));
         let things = if n == "str" { Some(Count::CString) } else { count(n, at) };
@@ -414,12 +421,12 @@ mod tests {
         for row in super::super::rows::all() {
             let mut words: Vec<&str> = Vec::new();
             for word in row.fields.split_whitespace() {
-                let word = word.trim_start_matches(['-', '~', '^']);
+                let word = word.trim_start_matches(['-', '~', '^', '%']);
                 words.push(word.split_once('=').map_or(word, |(field, _)| field));
             }
             for word in row.arrays.split_whitespace().chain(row.blocks.split_whitespace()) {
                 let (field, n) = word.split_once(':').unwrap();
-                words.push(field.trim_start_matches(['-', '~', '^', '*', '+']));
+                words.push(field.trim_start_matches(['-', '~', '^', '%', '*', '+']));
                 let n = n.split_once('*').map_or(n, |(n, _)| n).trim_start_matches("4.").trim_start_matches('@');
                 if n != "str" && n.parse::<u64>().is_err() {
                     words.push(n);

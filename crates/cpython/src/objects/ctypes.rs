@@ -60,6 +60,7 @@ pub(super) fn class<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &
         ("restype", "_restype_"),
         ("checker", "checker"),
         ("module", "module"),
+        ("pointer_type", "__pointer_type__"),
     ] {
         if let Some(at) = at(field) {
             t.decoder.told.tell(v, o.addr(at)?, Label::Field(name));

@@ -5,7 +5,6 @@
 
 use memory::{Addr, Fault, Memory};
 
-use super::list::items;
 use crate::heap::{Heap, Obj};
 use crate::layout::rules::FrameForm;
 use crate::layout::Fields;
@@ -96,6 +95,7 @@ fn view<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Re
         (Some(f.f_trace), "f_trace"),
         (f.f_extra_locals, "f_extra_locals"),
         (f.f_locals_cache, "f_locals_cache"),
+        (f.f_overwritten_fast_locals, "f_overwritten_fast_locals"),
     ] {
         let Some(at) = at else { continue };
         let to = o.addr(at)?;
@@ -104,7 +104,7 @@ fn view<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Re
         }
     }
     let frame = o.addr(frame)?;
-    let code = heap.image.addr(frame + i.code)?;
+    let code = untagged(heap, heap.image.u64(frame + i.code)?);
     let slots = code_slots(heap, code)?;
     if heap.image.u8(frame + i.owner)? == OWNED_BY_OBJECT {
         contents(heap, frame, v)?;
@@ -116,26 +116,37 @@ fn view<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Re
 /// the function.
 pub fn contents<V: Visitor>(heap: &Heap<'_>, frame: Addr, v: &mut V) -> Result<(), Fault> {
     let Some(i) = heap.layout.iframe else { return Ok(()) };
-    for (at, name) in [(i.frame_obj, "frame"), (i.locals, "f_locals"), (i.func, "function"), (i.code, "f_code")] {
+    for (at, name) in [(i.frame_obj, "frame"), (i.locals, "f_locals")] {
         let to = heap.image.addr(frame + at)?;
         if !to.is_null() {
             v.reference(to, Label::Field(name));
         }
     }
-    let slots = code_slots(heap, heap.image.addr(frame + i.code)?)?;
-    // Slots in use, locals included; negative while the frame executes.
-    let top = heap.image.i32(frame + i.stacktop)?;
+    for (at, name) in [(i.func, "function"), (i.code, "f_code")] {
+        Slot::read(heap, heap.image.u64(frame + at)?).tell(Label::Field(name), true, v);
+    }
+    let code = untagged(heap, heap.image.u64(frame + i.code)?);
+    let slots = code_slots(heap, code)?;
     let locals = frame + i.localsplus;
-    match u64::try_from(top) {
-        Ok(top) if top <= slots.locals + slots.stack => {
+    // Slots in use, locals included; negative or null while the frame executes.
+    let top = match (i.stacktop, i.stackpointer) {
+        (Some(at), _) => u64::try_from(heap.image.i32(frame + at)?).ok(),
+        (None, Some(at)) => {
+            let top = heap.image.addr(frame + at)?;
+            (!top.is_null()).then(|| top.0.wrapping_sub(locals.0) / 8)
+        }
+        (None, None) => None,
+    };
+    match top {
+        Some(top) if top <= slots.locals + slots.stack => {
             local_slots(heap, locals, slots.locals.min(top), true, v)?;
             operands(heap, locals + slots.locals * 8, slots, Some(top.saturating_sub(slots.locals)), v)
         }
-        Ok(_) => {
+        Some(_) => {
             v.torn(Torn::Size);
             Ok(())
         }
-        Err(_) => {
+        None => {
             // `_PyFrame_Traverse` sees none of a running frame's slots; its locals are held all the same.
             local_slots(heap, locals, slots.locals, false, v)?;
             operands(heap, locals + slots.locals * 8, slots, None, v)
@@ -143,16 +154,62 @@ pub fn contents<V: Visitor>(heap: &Heap<'_>, frame: Addr, v: &mut V) -> Result<(
     }
 }
 
-fn local_slots<V: Visitor>(heap: &Heap<'_>, at: Addr, n: u64, visible: bool, v: &mut V) -> Result<(), Fault> {
-    for (i, word) in heap.image.slice(at, n as usize * 8)?.chunks_exact(8).enumerate() {
-        let to = Addr(u64::from_le_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]));
-        if !to.is_null() {
-            if visible {
-                v.reference(to, Label::Local(i as u32));
-            } else {
-                v.hidden(to, Label::Local(i as u32));
-            }
+/// What stands in a frame for an object: to 3.13 its address, from 3.14 with a tag (`_PyStackRef` in Include/internal/pycore_stackref.h).
+enum Slot {
+    /// Nothing, or a number.
+    Empty,
+    /// A counted reference.
+    Counted(Addr),
+    /// One that is not counted, since something else holds it for as long; immortal objects are never counted.
+    Borrowed(Addr),
+}
+
+impl Slot {
+    fn read(heap: &Heap<'_>, word: u64) -> Slot {
+        let at = Addr(word & !TAGS);
+        match (heap.layout.rules.stack_refs, word & TAGS) {
+            (false, _) if word == 0 => Slot::Empty,
+            (false, _) => Slot::Counted(Addr(word)),
+            (true, COUNTED | BORROWED) if at.is_null() => Slot::Empty,
+            (true, COUNTED) => Slot::Counted(at),
+            // Of an immortal object nothing is counted: it is held like any other.
+            (true, BORROWED) if heap.image.u32(at).is_ok_and(|count| count >> 31 == 1) => Slot::Counted(at),
+            (true, BORROWED) => Slot::Borrowed(at),
+            // Numbers, and marks that are no objects.
+            (true, _) => Slot::Empty,
         }
+    }
+
+    fn tell<V: Visitor>(self, label: Label, visible: bool, v: &mut V) {
+        match self {
+            Slot::Empty => {}
+            Slot::Counted(to) if visible => v.reference(to, label),
+            Slot::Counted(to) => v.hidden(to, label),
+            Slot::Borrowed(to) => v.weak(to, label),
+        }
+    }
+}
+
+/// The bits of a tag, and the tags of references: null is the second without an address.
+const TAGS: u64 = 3;
+const COUNTED: u64 = 0;
+const BORROWED: u64 = 1;
+
+/// The object that stands in an interpreter frame as `word`.
+pub fn untagged(heap: &Heap<'_>, word: u64) -> Addr {
+    match Slot::read(heap, word) {
+        Slot::Empty => Addr::NULL,
+        Slot::Counted(at) | Slot::Borrowed(at) => at,
+    }
+}
+
+fn words(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    bytes.chunks_exact(8).map(|w| u64::from_le_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]]))
+}
+
+fn local_slots<V: Visitor>(heap: &Heap<'_>, at: Addr, n: u64, visible: bool, v: &mut V) -> Result<(), Fault> {
+    for (i, word) in words(heap.image.slice(at, n as usize * 8)?).enumerate() {
+        Slot::read(heap, word).tell(Label::Local(i as u32), visible, v);
     }
     Ok(())
 }
@@ -161,43 +218,19 @@ fn local_slots<V: Visitor>(heap: &Heap<'_>, at: Addr, n: u64, visible: bool, v: 
 fn operands<V: Visitor>(heap: &Heap<'_>, at: Addr, slots: CodeSlots, depth: Option<u64>, v: &mut V) -> Result<(), Fault> {
     match depth {
         Some(depth) if depth <= slots.stack => {
-            let mut relabel = Operands(v);
-            items(heap, at, depth, &mut relabel)
+            for (i, word) in words(heap.image.slice(at, depth as usize * 8)?).enumerate() {
+                Slot::read(heap, word).tell(Label::Stack(i as u32), true, v);
+            }
         }
-        Some(_) => {
-            v.torn(Torn::Size);
-            Ok(())
-        }
+        Some(_) => v.torn(Torn::Size),
         None => {
-            for (i, word) in heap.image.slice(at, slots.stack as usize * 8)?.chunks_exact(8).enumerate() {
-                let to = Addr(u64::from_le_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]));
+            for (i, word) in words(heap.image.slice(at, slots.stack as usize * 8)?).enumerate() {
+                let to = untagged(heap, word);
                 if !to.is_null() {
                     v.scanned(to, Label::Stack(i as u32));
                 }
             }
-            Ok(())
         }
     }
-}
-
-/// Calls items what they are on a stack.
-struct Operands<'v, V>(&'v mut V);
-
-impl<V: Visitor> Visitor for Operands<'_, V> {
-    fn reference(&mut self, to: Addr, label: Label) {
-        let label = if let Label::Item(i) = label { Label::Stack(i as u32) } else { label };
-        self.0.reference(to, label);
-    }
-    fn hidden(&mut self, to: Addr, label: Label) {
-        self.0.hidden(to, label);
-    }
-    fn scanned(&mut self, word: Addr, label: Label) {
-        self.0.scanned(word, label);
-    }
-    fn owns(&mut self, at: Addr, bytes: u64) {
-        self.0.owns(at, bytes);
-    }
-    fn torn(&mut self, what: Torn) {
-        self.0.torn(what);
-    }
+    Ok(())
 }

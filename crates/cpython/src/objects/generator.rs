@@ -5,7 +5,7 @@
 use memory::{Fault, Memory};
 
 use super::catalogue::Told;
-use super::frame::{code_slots, contents};
+use super::frame::{code_slots, contents, untagged};
 use crate::heap::{Heap, Obj};
 use crate::types::TypeInfo;
 use crate::visit::{Label, Visitor};
@@ -44,12 +44,13 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
     let (Some(at), Some(state), Some(i)) = (f.gi_iframe, f.gi_frame_state, heap.layout.iframe) else {
         return heap.default_size(o, t);
     };
-    let code = heap.image.addr(o.addr + at + i.code)?;
+    let code = untagged(heap, heap.image.u64(o.addr + at + i.code)?);
     if (o.u8(state)? as i8) < heap.layout.rules.generators.cleared_from {
         contents(heap, o.addr + at, v)?;
     } else if !code.is_null() {
         // The code stays when the frame is cleared.
-        v.hidden(code, Label::Field("gi_code"));
+        let told = if heap.layout.rules.generators.code_visible { Told::Visible } else { Told::Hidden };
+        told.tell(v, code, Label::Field("gi_code"));
     }
     let slots = code_slots(heap, code)?;
     Ok(at + i.localsplus + 8 * (slots.locals + slots.stack))

@@ -24,6 +24,15 @@ pub(super) fn layers<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
             v.reference(to, Label::Slot(name));
         }
     }
+    if !t.slots_after_items.is_empty() {
+        let items = o.size()?.unsigned_abs().saturating_mul(t.item);
+        for &(offset, name) in &t.slots_after_items {
+            let to = o.addr(offset.saturating_add(items))?;
+            if !to.is_null() {
+                v.reference(to, Label::Slot(name));
+            }
+        }
+    }
     match t.dict {
         DictAt::None => {}
         DictAt::Offset(at) => dictionary(o.addr(at)?, v),

@@ -13,9 +13,15 @@ const STATE_BOUND: i64 = 1 << 20;
 
 pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
     let f = &heap.layout.at.module;
-    let (def, state) = (o.addr(f.md_def)?, o.addr(f.md_state)?);
-    if !def.is_null() && !state.is_null() {
-        if let Ok(size) = heap.image.i64(def + M_SIZE) {
+    let state = o.addr(f.md_state)?;
+    // From 3.15 the module says it itself (PEP 793).
+    let size = match (f.md_state_size, f.md_def) {
+        (Some(size), _) => o.i64(size).ok(),
+        (None, Some(def)) => Some(o.addr(def)?).filter(|def| !def.is_null()).and_then(|def| heap.image.i64(def + M_SIZE).ok()),
+        (None, None) => None,
+    };
+    if !state.is_null() {
+        if let Some(size) = size {
             if (1..=STATE_BOUND).contains(&size) {
                 v.owns(state, size as u64);
                 for (i, word) in heap.image.slice(state, size as usize & !7)?.chunks_exact(8).enumerate() {

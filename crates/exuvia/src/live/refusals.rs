@@ -9,7 +9,9 @@ use target::TargetError;
 use crate::trouble::Trouble;
 
 /// What is supported, said wherever something is not.
-const SUPPORTED: &str = "supported is CPython 3.8 to 3.13, release builds with the GIL, on x86-64 Linux with glibc";
+fn supported() -> String {
+    format!("supported is {}, release builds with the GIL, on x86-64 Linux with glibc", cpython::layout::rules::supported())
+}
 
 /// A process that cannot be opened, stopped, copied or started.
 pub(crate) fn target(e: TargetError) -> Trouble {
@@ -60,20 +62,20 @@ pub(crate) fn layout(pid: Option<i32>, e: &LayoutError) -> [String; 3] {
             "modules and objects are being taken apart, what is left is not the program's heap".into(),
             "exuvia types -- PROGRAM (starts it and looks before it is taken apart)".into(),
         ),
-        LayoutError::Unsupported { found } => (format!("CPython {found} is not supported"), SUPPORTED.into(), other_python.into()),
+        LayoutError::Unsupported { found } => (format!("CPython {found} is not supported"), supported(), other_python.into()),
         LayoutError::FreeThreaded { found } => (
             format!("CPython {found} is a free-threaded build"),
-            format!("its objects and allocator are laid out differently; {SUPPORTED}"),
+            format!("its objects and allocator are laid out differently; {}", supported()),
             other_python.into(),
         ),
         LayoutError::DebugBuild { found } => {
-            (format!("CPython {found} is a debug build"), format!("its objects carry more words; {SUPPORTED}"), other_python.into())
+            (format!("CPython {found} is a debug build"), format!("its objects carry more words; {}", supported()), other_python.into())
         }
         LayoutError::NoRuntime { path } => {
-            ("no CPython found".into(), format!("{path} defines no _PyRuntime; {SUPPORTED}"), "pgrep -a python".into())
+            ("no CPython found".into(), format!("{path} defines no _PyRuntime; {}", supported()), "pgrep -a python".into())
         }
         LayoutError::Unproved { release, tried } => {
-            (unproved(release), format!("{}; {SUPPORTED}", tables_tried(tried)), make_a_table.into())
+            (unproved(release), format!("{}; {}", tables_tried(tried), supported()), make_a_table.into())
         }
         LayoutError::Ambiguous { release, first, second } => {
             (unproved(release), format!("the tables from {first} and {second} both fit and disagree"), make_a_table.into())
@@ -123,7 +125,7 @@ mod tests {
             (unproved, "type(type) is not type"),
         ] {
             let shown = format!("{:?}", capture(Some(7), &error.into()));
-            assert!(shown.contains(found) && shown.contains("process 7") && shown.contains(SUPPORTED), "{shown}");
+            assert!(shown.contains(found) && shown.contains("process 7") && shown.contains(&supported()), "{shown}");
         }
     }
 }

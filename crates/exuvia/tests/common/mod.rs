@@ -64,7 +64,7 @@ impl Ran {
 
 /// An interpreter of the machine: the newest of those that the tests know.
 pub fn python() -> &'static Interpreter {
-    testbed::interpreters().found.iter().max_by_key(|i| (i.minor, i.shared)).expect("a Python 3.8 to 3.13 is there")
+    testbed::interpreters().found.iter().max_by_key(|i| (i.minor, i.shared)).expect("a Python 3.8 to 3.15 is there")
 }
 
 /// A process that was started for a test and is killed and reaped when dropped.

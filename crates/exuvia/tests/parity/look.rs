@@ -70,7 +70,7 @@ pub(crate) fn look(target: &Target, truth: &Truth, tables: &[Table]) -> Result<L
     let mut told = decode_all(&reached, truth.header.dict_tells_attributes);
     let snapshot = reached.snapshot();
     let rows = snapshot.objects.as_ref().unwrap();
-    let origins = origins(truth, rows, &told);
+    let origins = origins(truth, rows, &told, &world.heap);
     let nobody: Arc<str> = "".into();
     let mut found = Vec::with_capacity(rows.len());
     for row in rows.iter() {
@@ -155,7 +155,11 @@ impl Visitor for Told {
         }
     }
 
-    fn scanned(&mut self, word: Addr, _: Label) {
+    fn scanned(&mut self, word: Addr, label: Label) {
+        // The interpreter's table of interned strs, which does not count what it holds; from 3.14 every dict is tracked.
+        if let Label::Key(_) = label {
+            self.visible.push(word.0);
+        }
         self.held.push((word, "scanned"));
     }
 

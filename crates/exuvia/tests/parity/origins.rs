@@ -5,14 +5,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use cpython::Heap;
 use memory::Addr;
 use snapshot::{Found, Objects};
 use testbed::Truth;
 
 use crate::look::Told;
 
+/// What module `_hmac` calls its hash functions: a table of C structs holds one str for each from 3.14 on (Modules/hmacmodule.c,
+/// `py_hmac_hinfo.display_name`).
+const HMAC_NAMES: &[&str] =
+    &["md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_224", "sha3_256", "sha3_384", "sha3_512", "blake2s", "blake2b"];
+
 /// Address → "label of holder's type"; the smallest where there are several, so that it is the same every time.
-pub(crate) fn origins(truth: &Truth, rows: &Objects, told: &HashMap<Addr, Told>) -> HashMap<Addr, Arc<str>> {
+pub(crate) fn origins(truth: &Truth, rows: &Objects, told: &HashMap<Addr, Told>, heap: &Heap<'_>) -> HashMap<Addr, Arc<str>> {
     let beyond: HashMap<Addr, Found> =
         rows.iter().filter(|row| truth.by_id(row.address.0).is_none()).map(|row| (row.address, row.state.found())).collect();
     let mut all = HashMap::new();
@@ -29,7 +35,9 @@ pub(crate) fn origins(truth: &Truth, rows: &Objects, told: &HashMap<Addr, Told>)
     let rest = |all: &HashMap<Addr, Arc<str>>| beyond.keys().filter(|at| !all.contains_key(at)).copied().collect::<Vec<_>>();
     let left = rest(&all);
     let held: std::collections::HashSet<Addr> = left.iter().flat_map(|at| told.get(at)).flat_map(|t| &t.held).map(|(to, _)| *to).collect();
+    let text = |at: &Addr| heap.name(*at).filter(|_| heap.is_str(*at)).unwrap_or_default();
     let name = |at: &Addr| match beyond[at] {
+        Found::Sweep if truth.minor() >= 14 && HMAC_NAMES.contains(&&*text(at)) => "a name in _hmac's table".to_owned(),
         Found::Sweep => "a block that nothing refers to".to_owned(),
         Found::List => "the collector's lists".to_owned(),
         Found::Root | Found::Reference => "a root".to_owned(),

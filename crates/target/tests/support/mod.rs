@@ -159,12 +159,12 @@ pub(crate) fn pester(pid: i32, never_zero: Addr) -> Child {
 }
 
 pub(crate) fn any() -> &'static Interpreter {
-    interpreters().found.first().expect("no Python 3.8 to 3.13 found")
+    interpreters().found.first().expect("no Python 3.8 to 3.15 found")
 }
 
 /// The newest: its threads are the quickest.
 pub(crate) fn newest() -> &'static Interpreter {
-    interpreters().found.last().expect("no Python 3.8 to 3.13 found")
+    interpreters().found.last().expect("no Python 3.8 to 3.15 found")
 }
 
 pub(crate) fn guardian_of(command: &Child) -> i32 {

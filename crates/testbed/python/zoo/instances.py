@@ -358,6 +358,31 @@ def made_by_libraries():
 
 
 @part
+def tuples_with_slots():
+    if sys.version_info < (3, 15):
+        return
+
+    class Slotted(tuple):
+        __slots__ = ("near", "far")
+
+    class More(Slotted):
+        __slots__ = ("further",)
+
+    class WithDict(More):
+        pass
+
+    for cls in (Slotted, More, WithDict):
+        for length in range(4):
+            one = add("tuple with slots/%s/%d" % (cls.__name__, length), cls([i] for i in range(length)))
+            one.near, one.far = [1], [2]
+            if cls is not Slotted:
+                one.further = [3]
+            if cls is WithDict:
+                one.attribute = [4]
+    add("tuple with slots/empty slots", Slotted([[5]]))
+
+
+@part
 def weak():
     target = add("weak/target", Plain(1))
     add("weakref/plain", weakref.ref(target))

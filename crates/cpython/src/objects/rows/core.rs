@@ -26,7 +26,7 @@ pub(super) const ROWS: &[Row] = &[
         "PyFunctionObject",
         "func_code=__code__ func_globals=__globals__ func_builtins=__builtins__ func_module=__module__ func_defaults=__defaults__ \
          func_kwdefaults=__kwdefaults__ func_doc=__doc__ func_name=__name__ func_qualname=__qualname__ func_dict=__dict__ \
-         func_closure=__closure__ func_annotations=__annotations__ func_typeparams=__type_params__",
+         func_closure=__closure__ func_annotations=__annotations__ func_annotate=__annotate__ func_typeparams=__type_params__",
     ),
     plain(&["method"], "PyMethodObject", "im_func=__func__ im_self=__self__"),
     plain(&["instancemethod"], "PyInstanceMethodObject", "func=__func__"),
@@ -74,7 +74,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     plain(&["method-wrapper"], "wrapperobject", "descr self=__self__"),
     plain(&["types.GenericAlias"], "gaobject", "origin=__origin__ args=__args__ parameters=__parameters__"),
-    plain(&["types.UnionType"], "unionobject", "args=__args__ parameters=__parameters__"),
+    plain(&["types.UnionType"], "unionobject", "args=__args__ hashable_args unhashable_args parameters=__parameters__"),
     plain(&["types.SimpleNamespace"], "_PyNamespaceObject", "ns_dict=__dict__"),
     plain(&["dict_keys", "dict_values", "dict_items", "odict_keys", "odict_values", "odict_items"], "_PyDictViewObject", "dv_dict=mapping"),
     plain(&["moduledef"], "PyModuleDef", "-m_base.m_copy=m_copy"),
@@ -85,11 +85,17 @@ pub(super) const ROWS: &[Row] = &[
     plain(
         &["symtable entry"],
         "PySTEntryObject",
-        "-ste_id -ste_symbols -ste_name -ste_varnames -ste_children -ste_directives -ste_mangled_names",
+        "-ste_id -ste_symbols -ste_name -ste_function_name -ste_varnames -ste_children -ste_directives -ste_mangled_names",
     ),
+    plain(&["string.templatelib.Template"], "templateobject", "strings interpolations"),
+    plain(&["string.templatelib.Interpolation"], "interpolationobject", "value expression conversion format_spec"),
+    plain(&["string.templatelib.TemplateIter"], "templateiterobject", "stringsiter interpolationsiter"),
+    coded(&["frozendict"], "PyFrozenDictObject", Kind::Dict, "", Basic::Size),
+    plain(&["lazy_import"], "PyLazyImportObject", "lz_builtins=builtins lz_from=from lz_attr=attr lz_code=code"),
+    plain(&["sentinel"], "sentinelobject", "name=__name__ module=__module__ repr"),
     plain(&["coroutine_wrapper"], "PyCoroWrapper", "cw_coroutine=coroutine"),
     plain(&["async_generator_asend"], "PyAsyncGenASend", "ags_gen=generator ags_sendval=value"),
-    plain(&["async_generator_athrow"], "PyAsyncGenAThrow", "agt_gen=generator agt_args=args"),
+    plain(&["async_generator_athrow"], "PyAsyncGenAThrow", "agt_gen=generator agt_args=args agt_typ=type agt_val=value agt_tb=traceback"),
     plain(&["async_generator_wrapped_value"], "_PyAsyncGenWrappedValue", "agw_val=value"),
     plain(&["anext_awaitable"], "anextawaitableobject", "wrapped default_value=default"),
     plain(&["Context", "_contextvars.Context"], "PyContext", "ctx_prev=previous ctx_vars=vars"),
@@ -103,15 +109,15 @@ pub(super) const ROWS: &[Row] = &[
     plain(
         &["typing.TypeVar"],
         "typevarobject",
-        "-name=__name__ bound=__bound__ evaluate_bound constraints=__constraints__ evaluate_constraints default_value=__default__ \
+        "%name=__name__ bound=__bound__ evaluate_bound constraints=__constraints__ evaluate_constraints default_value=__default__ \
          evaluate_default",
     ),
-    plain(&["typing.ParamSpec"], "paramspecobject", "-name=__name__ bound=__bound__ default_value=__default__ evaluate_default"),
-    plain(&["typing.TypeVarTuple"], "typevartupleobject", "-name=__name__ default_value=__default__ evaluate_default"),
+    plain(&["typing.ParamSpec"], "paramspecobject", "%name=__name__ bound=__bound__ default_value=__default__ evaluate_default"),
+    plain(&["typing.TypeVarTuple"], "typevartupleobject", "%name=__name__ bound=__bound__ default_value=__default__ evaluate_default"),
     plain(&["typing.ParamSpecArgs", "typing.ParamSpecKwargs"], "paramspecattrobject", "__origin__ -ob_type"),
     plain(
         &["typing.TypeAliasType"],
         "typealiasobject",
-        "-name=__name__ type_params=__type_params__ compute_value value=__value__ module=__module__",
+        "%name=__name__ %qualname=__qualname__ type_params=__type_params__ compute_value value=__value__ module=__module__",
     ),
 ];

@@ -13,7 +13,7 @@ pub(super) const ROWS: &[Row] = &[
     plain(
         &["SyntaxError"],
         "PySyntaxErrorObject",
-        "dict=__dict__ args notes=__notes__ traceback=__traceback__ context=__context__ cause=__cause__ msg filename lineno offset end_lineno end_offset text print_file_and_line",
+        "dict=__dict__ args notes=__notes__ traceback=__traceback__ context=__context__ cause=__cause__ msg filename lineno offset end_lineno end_offset text print_file_and_line metadata",
     ),
     plain(&["UnicodeEncodeError", "UnicodeDecodeError", "UnicodeTranslateError"], "PyUnicodeErrorObject", "dict=__dict__ args notes=__notes__ traceback=__traceback__ context=__context__ cause=__cause__ encoding object reason"),
     plain(&["NameError"], "PyNameErrorObject", "dict=__dict__ args notes=__notes__ traceback=__traceback__ context=__context__ cause=__cause__ name"),

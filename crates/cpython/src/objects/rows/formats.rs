@@ -5,7 +5,11 @@
 use super::{coded, owning, plain, Basic, Kind, Row};
 
 pub(super) const ROWS: &[Row] = &[
-    plain(&["Scanner", "_json.Scanner"], "PyScannerObject", "object_hook object_pairs_hook parse_float parse_int parse_constant ^memo"),
+    plain(
+        &["Scanner", "_json.Scanner"],
+        "PyScannerObject",
+        "object_hook object_pairs_hook array_hook parse_float parse_int parse_constant ^memo",
+    ),
     plain(&["Encoder", "_json.Encoder"], "PyEncoderObject", "markers defaultfn=default encoder indent key_separator item_separator"),
     plain(&["_csv.Dialect"], "DialectObj", "lineterminator"),
     owning(&["_csv.reader"], "ReaderObj", "dialect input_iter fields", "field:field_size*4"),
@@ -54,7 +58,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     // One handler for each of Expat's events that pyexpat knows (`handler_info` in Modules/pyexpat.c).
     Row { arrays: "*handlers:22", ..owning(&["pyexpat.xmlparser"], "xmlparseobject", "-intern", "handlers:22*8 buffer:4.buffer_size*1") },
-    owning(&["zlib.Compress", "zlib.Decompress"], "compobject", "-unused_data -unconsumed_tail -zdict", "lock:1*32"),
+    owning(&["zlib.Compress", "zlib.Decompress"], "compobject", "-unused_data -unconsumed_tail %zdict", "lock:1*32"),
     owning(&["zlib._ZlibDecompressor"], "ZlibDecompressor", "-unused_data -zdict", "lock:1*32 input_buffer:input_buffer_size*1"),
     owning(&["_bz2.BZ2Compressor"], "BZ2Compressor", "", "lock:1*32"),
     owning(&["_bz2.BZ2Decompressor"], "BZ2Decompressor", "-unused_data", "lock:1*32 input_buffer:input_buffer_size*1"),

@@ -10,7 +10,7 @@ pub(super) const ROWS: &[Row] = &[
     coded(&["collections.OrderedDict"], "PyODictObject", Kind::OrderedDict, "od_inst_dict=__dict__", Basic::Size),
     Row { extra: "ob_item allocated ob_descr", ..coded(&["array.array"], "arrayobject", Kind::Array, "", Basic::Size) },
     plain(&["collections._tuplegetter", "_collections._tuplegetter"], "_tuplegetterobject", "doc=__doc__"),
-    plain(&["functools.partial"], "partialobject", "fn=func args kw=keywords dict=__dict__"),
+    plain(&["functools.partial"], "partialobject", "fn=func args kw=keywords dict=__dict__ ~placeholder"),
     plain(&["functools.KeyWrapper"], "keyobject", "cmp object"),
     coded(
         &["functools._lru_cache_wrapper"],
@@ -23,6 +23,11 @@ pub(super) const ROWS: &[Row] = &[
     plain(&["operator.attrgetter"], "attrgetterobject", "attr"),
     plain(&["operator.itemgetter"], "itemgetterobject", "item"),
     plain(&["operator.methodcaller"], "methodcallerobject", "^name args kwds xargs"),
+    // In 3.13 the first of these is an array, not a tuple, and there are no `args`.
+    Row {
+        extra: "args vectorcall_args",
+        ..plain(&["operator.methodcaller"], "methodcallerobject", "name args kwds vectorcall_args vectorcall_kwnames")
+    },
     plain(&["_abc_data", "_abc._abc_data"], "_abc_data", "_abc_registry=registry _abc_cache=cache _abc_negative_cache=negative_cache"),
     plain(&["re.Pattern"], "PatternObject", "groupindex indexgroup pattern"),
     plain(&["re.Match"], "MatchObject", "string regs pattern=re"),

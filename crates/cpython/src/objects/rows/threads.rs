@@ -15,7 +15,7 @@ pub(super) const ROWS: &[Row] = &[
     // A list to 3.12, a ring from 3.13.
     Row {
         arrays: "*buf.items:buf.items_cap",
-        ..owning(&["_queue.SimpleQueue"], "simplequeueobject", "lst=items", "lock:1*32 buf.items:buf.items_cap*8")
+        ..owning(&["_queue.SimpleQueue"], "simplequeueobject", "lst=items", "lock:1*32 %buf.items:buf.items_cap*8")
     },
     owning(&["_multiprocessing.SemLock"], "SemLockObject", "", "name:str"),
 ];
