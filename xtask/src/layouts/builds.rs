@@ -71,6 +71,14 @@ impl Build {
         }
     }
 
+    /// The release, where it is known without a look.
+    pub(crate) fn release(&self) -> Option<&str> {
+        match self {
+            Build::DebugInfo(_, release, _) => Some(release),
+            Build::Interpreter(_) | Build::Headers(..) => None,
+        }
+    }
+
     /// Reads it. `older` gives the table that the private structs of a headers build come from.
     pub(crate) fn table(&self, wanted: &[WantedStruct], scratch: &Path, older: impl Fn(&str) -> Done<Named>) -> Done<Outcome> {
         match self {

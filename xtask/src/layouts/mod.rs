@@ -118,7 +118,14 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
             Some(name) => Ok((name.clone(), load(&tables, name)?)),
             None => same_minor(release, &made, &tables),
         };
-        match build.table(&wanted, &scratch, older)? {
+        let table = match build.table(&wanted, &scratch, older) {
+            Err(trouble) if arguments.check && newer_than_all(build.release(), &load_all(&tables)?) => {
+                println!("not covered: {}: newer than every table of its series, and none can be made of it: {trouble}", build.words());
+                continue;
+            }
+            table => table?,
+        };
+        match table {
             Outcome::Unfit(why) => eprintln!("  left out {}: {why}", build.words()),
             Outcome::Table((name, table)) => {
                 made.entry(name).or_insert(table);
@@ -156,6 +163,14 @@ fn chosen(arguments: &Arguments, scratch: &Path) -> Vec<Build> {
         }
     }
     builds
+}
+
+/// Whether a release is newer than every table of its series: such a one appears in Debian's sid whenever it pleases.
+fn newer_than_all(release: Option<&str>, kept: &BTreeMap<String, Table>) -> bool {
+    let Some(release) = release.and_then(numbers) else { return false };
+    let series = |release: &[u32]| release.iter().take(2).copied().collect::<Vec<_>>();
+    let held: Vec<_> = kept.values().filter_map(|t| numbers(&t.release)).filter(|held| series(held) == series(&release)).collect();
+    !held.is_empty() && held.iter().all(|held| *held < release)
 }
 
 fn distributor() -> Option<String> {
@@ -305,6 +320,17 @@ mod tests {
         assert!(read.check && read.diff == Some(("3.12.1".into(), "3.13.0".into())));
         assert!(Arguments::read(&words("--diff 3.12.1")).is_err());
         assert!(Arguments::read(&words("--chekc")).is_err());
+    }
+
+    #[test]
+    fn a_release_newer_than_every_table_of_its_series_is_told() {
+        let table = |release: &str| Table { release: release.to_owned(), build: String::new(), inherited: None, structs: BTreeMap::new() };
+        let kept: BTreeMap<String, Table> = ["3.13.18", "3.14.9", "3.14.10"].map(|r| (r.to_owned(), table(r))).into();
+        assert!(newer_than_all(Some("3.14.11"), &kept));
+        for release in ["3.14.10", "3.14.8", "3.13.18", "3.16.0"] {
+            assert!(!newer_than_all(Some(release), &kept), "{release}");
+        }
+        assert!(!newer_than_all(None, &kept));
     }
 
     #[test]

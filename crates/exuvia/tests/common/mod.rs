@@ -62,9 +62,10 @@ impl Ran {
     }
 }
 
-/// An interpreter of the machine: the newest of those that the tests know.
+/// An interpreter of the machine: the newest of those that the tests know and a table covers.
 pub fn python() -> &'static Interpreter {
-    testbed::interpreters().found.iter().max_by_key(|i| (i.minor, i.shared)).expect("a Python 3.8 to 3.15 is there")
+    let covered = |i: &&Interpreter| i.not_covered().is_none();
+    testbed::interpreters().found.iter().filter(covered).max_by_key(|i| (i.minor, i.shared)).expect("a Python 3.8 to 3.15 is there")
 }
 
 /// A process that was started for a test and is killed and reaped when dropped.
