@@ -157,6 +157,24 @@ impl Bits {
         self.words.get(word).is_some_and(|w| w.load(Ordering::Relaxed) & mask != 0)
     }
 
+    /// Clears the bit.
+    pub(crate) fn clear(&self, arena: usize, offset: u64) {
+        let (word, mask) = self.place(arena, offset);
+        if let Some(word) = self.words.get(word) {
+            word.fetch_and(!mask, Ordering::Relaxed);
+        }
+    }
+
+    /// Clears all bits.
+    pub(crate) fn clear_all(&mut self) {
+        self.words.iter_mut().for_each(|w| *w.get_mut() = 0);
+    }
+
+    /// Gives back its memory: no bit is set and none can be.
+    pub(crate) fn forget(&mut self) {
+        self.words = Vec::new();
+    }
+
     /// The words of one arena.
     pub(crate) fn arena(&self, arena: usize) -> &[AtomicU64] {
         self.words.get(arena * self.per_arena..(arena + 1) * self.per_arena).unwrap_or(&[])

@@ -35,7 +35,7 @@ pub(crate) fn inspect(reached: &Reached<'_, '_>, address: Addr, values: bool) ->
     let count = heap.refcount(&o);
     let measure = Worker::new(&reached.shared, false);
     let footprint = measure.footprint(&o, &t, own, &owned.0);
-    let collector = measure.collector(&o, &t);
+    let collector = reached.shared.collector(&o, &t);
     let found = if reached.swept.binary_search(&address).is_ok() { Found::Sweep } else { found(collector) };
 
     out.retain(|e| reached.is_object(e.to));

@@ -1,16 +1,19 @@
 //! The join: the collector's lists, references from roots, and the allocator's blocks, which check each other.
 //!
 //! Holds: [`World`] (a proved target with its arenas), [`Reached`] (every object of it) and [`capture`], which makes
-//! the [`Snapshot`].
+//! the [`Snapshot`], or [`capture_into`], which writes it while it is made.
 //! Never: IO, stops, printing.
 
 #![forbid(unsafe_code)]
 
 mod arenas;
 mod briefs;
+mod chunk;
 mod edges;
 mod everything;
+mod ids;
 mod inspect;
+mod labels;
 mod outside;
 mod reach;
 mod sweep;
@@ -21,6 +24,7 @@ mod world;
 pub use cpython::layout::proof::Moment;
 use cpython::LayoutError;
 use memory::{Addr, Image, Mapping, Module};
+use snapshot::file::{Draft, FileError};
 use snapshot::Snapshot;
 
 pub use reach::{Keep, Reached, Witness};
@@ -48,11 +52,6 @@ pub enum Detail {
     Types,
     /// Every object.
     Objects,
-    /// All that a snapshot's file keeps: every object in the order of addresses, with references.
-    Everything {
-        /// Contents of strings, numbers and keys are kept.
-        values: bool,
-    },
     /// One object with its references.
     Object {
         /// Which.
@@ -71,6 +70,9 @@ pub enum CaptureError {
     /// No object stands at the address asked for.
     #[error("no object at {0}")]
     NoObject(Addr),
+    /// What was found could not be written.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// Finds every object of a frozen target and makes the snapshot; facts about the process itself (`pid`, pause …) are the
@@ -85,18 +87,25 @@ pub fn capture(source: Source<'_>, detail: Detail) -> Result<Snapshot, CaptureEr
         Detail::Types => Keep::Sums,
         Detail::Object { .. } => Keep::Lists,
         Detail::Objects => Keep::Rows,
-        Detail::Everything { .. } => Keep::All,
     };
     let mut reached = Reached::all(&world, keep);
     let mut snapshot = reached.snapshot();
     if let Detail::Object { address, values } = detail {
         snapshot.inspected = Some(inspect::inspect(&reached, address, values).ok_or(CaptureError::NoObject(address))?);
     }
-    if let (Detail::Everything { values }, Some(objects)) = (detail, &mut snapshot.objects) {
-        objects.sort_by_address();
-        let mut details = everything::everything(&reached, objects.addresses(), values, &mut snapshot.coverage);
-        details.contents = reached.contents();
-        snapshot.details = Some(details);
-    }
+    Ok(snapshot)
+}
+
+/// Finds every object and writes it into `draft` with its references; gives what the rest of the file is made of. With
+/// `values`, contents of strings, numbers and keys are kept too.
+///
+/// # Errors
+/// As [`capture`]; or the draft cannot be written.
+pub fn capture_into(source: Source<'_>, values: bool, draft: &mut Draft) -> Result<Snapshot, CaptureError> {
+    let proved = prove(source)?;
+    let world = World::open(source, &proved);
+    let mut reached = Reached::all(&world, Keep::All);
+    let mut snapshot = reached.snapshot();
+    snapshot.details = Some(everything::everything(&mut reached, values, &mut snapshot.coverage, draft)?);
     Ok(snapshot)
 }

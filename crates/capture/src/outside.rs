@@ -13,6 +13,8 @@ pub(crate) struct Outside {
     seen: FxHashSet<Addr>,
     /// Objects among them.
     pub(crate) objects: Vec<Addr>,
+    /// Those of them that a root named first.
+    pub(crate) by_root: FxHashSet<Addr>,
     /// Blocks that objects own.
     pub(crate) owned: FxHashSet<Addr>,
 }

@@ -13,7 +13,7 @@ use cpython::{roots, Obj};
 use memory::{Addr, Memory};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
-use snapshot::{Content, Coverage, GapKind, Known, Objects, Snapshot, Target, Type};
+use snapshot::{Collector, Content, Coverage, Found, GapKind, Known, Objects, Snapshot, Target, Type};
 
 use crate::arenas::{Bits, Dirty};
 use crate::outside::{Outside, Statics};
@@ -34,7 +34,7 @@ pub enum Keep {
     Lists,
     /// That, and a row for every object.
     Rows,
-    /// That, and which dicts are the `__dict__` of something.
+    /// The lists, and which dicts are the `__dict__` of something; rows are for a second walk.
     All,
 }
 
@@ -66,7 +66,7 @@ pub struct Reached<'w, 'm> {
 impl<'w, 'm> Reached<'w, 'm> {
     /// Searches.
     pub fn all(world: &'w World<'m>, keep: Keep) -> Reached<'w, 'm> {
-        let objects = matches!(keep, Keep::Rows | Keep::All);
+        let objects = keep == Keep::Rows;
         let bits = || Bits::new(&world.arenas);
         let shared = Shared {
             world,
@@ -98,7 +98,12 @@ impl<'w, 'm> Reached<'w, 'm> {
         if world.collecting {
             main.coverage.add_gap(GapKind::Collecting, 1);
         }
-        let Worker { tally, coverage, objects, namespaces_outside, .. } = main;
+        let Worker { tally, coverage, objects, namespaces_outside, nothing, .. } = main;
+        for at in nothing {
+            if let Some(arena) = world.arenas.of(at) {
+                shared.done.clear(arena, at.0 - world.arenas.all[arena].start.0);
+            }
+        }
         let namespaces_outside = namespaces_outside.into_iter().collect();
         Reached { shared, outside, tally, coverage, objects, swept: swept.objects, namespaces_outside, type_rows: Vec::new() }
     }
@@ -163,6 +168,15 @@ impl<'w, 'm> Reached<'w, 'm> {
         }
     }
 
+    /// Who named an object first.
+    pub(crate) fn witness(&self, at: Addr, arena: Option<usize>) -> Witness {
+        match arena {
+            Some(_) if !self.swept.is_empty() && self.swept.binary_search(&at).is_ok() => Witness::Sweep,
+            None if self.outside.by_root.contains(&at) => Witness::Root,
+            _ => Witness::Reference,
+        }
+    }
+
     /// The row of a type in the snapshot that was made.
     pub(crate) fn type_row(&self, t: &TypeInfo) -> Option<u32> {
         self.type_rows.get(t.index as usize).copied().filter(|row| *row != u32::MAX)
@@ -220,6 +234,16 @@ impl<'w, 'm> Reached<'w, 'm> {
             ..Target::default()
         };
         Snapshot { target, coverage, types, objects, inspected: None, details: None }
+    }
+}
+
+/// Which witness the file names, of an object that `witness` led to.
+pub(crate) fn found(collector: Collector, witness: Witness) -> Found {
+    match (collector, witness) {
+        (Collector::Without | Collector::Untracked, Witness::Reference) => Found::Reference,
+        (_, Witness::Root) => Found::Root,
+        (_, Witness::Sweep) => Found::Sweep,
+        _ => Found::List,
     }
 }
 

@@ -10,11 +10,11 @@ use cpython::visit::{Torn, Visitor};
 use cpython::{Label, Obj};
 use memory::{Addr, Bytes, Memory};
 use rustc_hash::FxHashMap;
-use snapshot::{Collector, Coverage, Found, GapKind, Object, Objects, State};
+use snapshot::{Collector, Coverage, GapKind, Object, Objects, State};
 
 use crate::arenas::{Bits, Dirty};
 use crate::outside::{Outside, Statics};
-use crate::reach::Witness;
+use crate::reach::{found, Witness};
 use crate::tally::Tally;
 use crate::world::World;
 
@@ -35,6 +35,78 @@ pub(crate) struct Shared<'w, 'm> {
     pub(crate) namespaces: Option<Bits>,
     pub(crate) dirty: Dirty,
     pub(crate) statics: Statics,
+}
+
+impl<'m> Shared<'_, 'm> {
+    /// Before objects are read a second time: what was reached is known now, and blocks are owned anew.
+    pub(crate) fn second_walk(&mut self) {
+        self.reached.forget();
+        self.done.forget();
+        self.owned.clear_all();
+    }
+
+    /// What the collector knows of an object.
+    pub(crate) fn collector(&self, o: &Obj<'m>, t: &TypeInfo) -> Collector {
+        let heap = &self.world.heap;
+        if !t.is_gc() || (t.is_metatype() && heap.is_heap_type(o) != Ok(true)) {
+            return Collector::Without;
+        }
+        if o.u64(-16).unwrap_or(0) == 0 {
+            return Collector::Untracked;
+        }
+        let arenas = &self.world.arenas;
+        let Some([low, high]) = &self.lists else { return Collector::Generation2 };
+        let list = match arenas.of(o.addr) {
+            Some(arena) => {
+                let offset = o.addr.0 - arenas.all[arena].start.0;
+                u8::from(low.get(arena, offset)) | u8::from(high.get(arena, offset)) << 1
+            }
+            None => self.lists_outside.get().and_then(|l| l.get(&o.addr)).copied().unwrap_or(2),
+        };
+        match list {
+            0 => Collector::Generation0,
+            1 => Collector::Generation1,
+            2 => Collector::Generation2,
+            _ => Collector::Frozen,
+        }
+    }
+
+    /// What an object outside the arenas takes: its chunk, or in a binary just itself. `blocks` is what the blocks take that it
+    /// owns.
+    pub(crate) fn outside_bytes(&self, o: &Obj<'m>, t: &TypeInfo, own: u64, blocks: u64) -> u64 {
+        if self.statics.contains(o.addr) {
+            return own - if t.is_metatype() { own.min(t.pre) } else { 0 };
+        }
+        let pre = self.world.heap.pre_header(o, t);
+        let request = pre + t.basic;
+        let header = o.u64(-(pre as i64) - 8).unwrap_or(0);
+        let inline = own.saturating_sub(blocks).max(request);
+        malloc::chunk_size(header, request).unwrap_or_else(|| malloc::chunk_bytes(inline))
+    }
+
+    /// What the block of `bytes` at `at` takes.
+    fn block_footprint(&self, at: Addr, bytes: u64) -> u64 {
+        if let Some(arena) = self.world.arenas.of(at) {
+            return self.world.arenas.block_bytes(arena, at).unwrap_or_else(|| bytes.next_multiple_of(16));
+        }
+        if at.is_null() || self.statics.contains(at) {
+            return 0;
+        }
+        let header = self.world.heap.image.u64(at - 8).unwrap_or(0);
+        malloc::chunk_size(header, bytes).unwrap_or_else(|| malloc::chunk_bytes(bytes))
+    }
+
+    /// What a block takes that an object owns. It counts once, for its first owner.
+    #[inline]
+    pub(crate) fn takes(&self, at: Addr, bytes: u64) -> u64 {
+        let Some(arena) = self.world.arenas.of(at) else { return self.block_footprint(at, bytes) };
+        let start = at - self.world.arenas.padding;
+        let first = self.world.arenas.all[arena].start.0;
+        if start.0 < first || !self.owned.set(arena, start.0 - first) {
+            return 0;
+        }
+        self.world.arenas.block_bytes(arena, at).unwrap_or_else(|| bytes.next_multiple_of(16))
+    }
 }
 
 /// Addresses outside the arenas that were met lately: None, True, small ints and classes fill most of it.
@@ -58,6 +130,8 @@ pub(crate) struct Worker<'s, 'w, 'm> {
     pub(crate) stack: Option<Vec<Addr>>,
     /// Such dicts outside the arenas.
     pub(crate) namespaces_outside: Vec<Addr>,
+    /// Addresses that were to be objects and are none.
+    pub(crate) nothing: Vec<Addr>,
     /// Newly reached in arenas.
     pub(crate) newly: u64,
     recent: Vec<Addr>,
@@ -78,6 +152,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
             objects: objects.then(Objects::default),
             stack: None,
             namespaces_outside: Vec::new(),
+            nothing: Vec::new(),
             newly: 0,
             recent: vec![Addr::NULL; RECENT],
             footprint: 0,
@@ -152,6 +227,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
     pub(crate) fn object(&mut self, o: &Obj<'m>, arena: Option<usize>, witness: Witness) -> bool {
         let Some(t) = o.ty().ok().and_then(|ty| self.types.lend(ty)) else {
             self.coverage.add_gap(GapKind::BadReference, 1);
+            self.nothing.push(o.addr);
             return false;
         };
         let heap = &self.shared.world.heap;
@@ -167,7 +243,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         self.reach(t.addr);
         let body = match arena {
             Some(arena) => self.shared.world.arenas.block_bytes(arena, o.addr).unwrap_or(own),
-            None => self.outside_bytes(o, &t, own),
+            None => self.shared.outside_bytes(o, &t, own, self.footprint),
         };
         let footprint = self.footprint + body;
         self.tally.add(&t, own, footprint);
@@ -178,28 +254,11 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         true
     }
 
-    /// What an object outside the arenas takes: its chunk, or in a binary just itself.
-    fn outside_bytes(&self, o: &Obj<'m>, t: &TypeInfo, own: u64) -> u64 {
-        if self.shared.statics.contains(o.addr) {
-            return own - if t.is_metatype() { own.min(t.pre) } else { 0 };
-        }
-        let pre = self.shared.world.heap.pre_header(o, t);
-        let request = pre + t.basic;
-        let header = o.u64(-(pre as i64) - 8).unwrap_or(0);
-        let inline = own.saturating_sub(self.footprint).max(request);
-        malloc::chunk_size(header, request).unwrap_or_else(|| malloc::chunk_bytes(inline))
-    }
-
     #[cold]
     fn row(&mut self, o: &Obj<'m>, t: &Arc<TypeInfo>, own: u64, footprint: u64, witness: Witness) {
         let count = self.shared.world.heap.refcount(o);
-        let collector = self.collector(o, t);
-        let found = match (collector, witness) {
-            (Collector::Without | Collector::Untracked, Witness::Reference) => Found::Reference,
-            (_, Witness::Root) => Found::Root,
-            (_, Witness::Sweep) => Found::Sweep,
-            _ => Found::List,
-        };
+        let collector = self.shared.collector(o, t);
+        let found = found(collector, witness);
         if let Some(objects) = &mut self.objects {
             objects.push(Object {
                 address: o.addr,
@@ -209,32 +268,6 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
                 refcount: count.count,
                 state: State::new(collector, found, count.immortal),
             });
-        }
-    }
-
-    /// What the collector knows of an object.
-    pub(crate) fn collector(&self, o: &Obj<'m>, t: &TypeInfo) -> Collector {
-        let heap = &self.shared.world.heap;
-        if !t.is_gc() || (t.is_metatype() && heap.is_heap_type(o) != Ok(true)) {
-            return Collector::Without;
-        }
-        if o.u64(-16).unwrap_or(0) == 0 {
-            return Collector::Untracked;
-        }
-        let arenas = &self.shared.world.arenas;
-        let Some([low, high]) = &self.shared.lists else { return Collector::Generation2 };
-        let list = match arenas.of(o.addr) {
-            Some(arena) => {
-                let offset = o.addr.0 - arenas.all[arena].start.0;
-                u8::from(low.get(arena, offset)) | u8::from(high.get(arena, offset)) << 1
-            }
-            None => self.shared.lists_outside.get().and_then(|l| l.get(&o.addr)).copied().unwrap_or(2),
-        };
-        match list {
-            0 => Collector::Generation0,
-            1 => Collector::Generation1,
-            2 => Collector::Generation2,
-            _ => Collector::Frozen,
         }
     }
 
@@ -325,6 +358,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         self.maybe.append(&mut other.maybe);
         self.owned_outside.append(&mut other.owned_outside);
         self.namespaces_outside.append(&mut other.namespaces_outside);
+        self.nothing.append(&mut other.nothing);
         self.newly += other.newly;
         if let (Some(mine), Some(theirs)) = (&mut self.objects, &mut other.objects) {
             mine.append(theirs);
@@ -358,6 +392,9 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         }
         if outside.first_sight(at) && self.object(&o, None, witness) {
             outside.objects.push(at);
+            if witness == Witness::Root {
+                outside.by_root.insert(at);
+            }
         }
     }
 
@@ -366,22 +403,9 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         let arenas = &self.shared.world.arenas;
         let body = match arenas.of(o.addr) {
             Some(arena) => arenas.block_bytes(arena, o.addr).unwrap_or(own),
-            None => self.outside_bytes(o, t, own.saturating_sub(owned.iter().map(|b| b.1).sum())),
+            None => self.shared.outside_bytes(o, t, own.saturating_sub(owned.iter().map(|b| b.1).sum()), self.footprint),
         };
-        body + owned.iter().map(|&(at, bytes)| self.block_footprint(at, bytes)).sum::<u64>()
-    }
-
-    /// What the block of `bytes` at `at` takes.
-    fn block_footprint(&self, at: Addr, bytes: u64) -> u64 {
-        let world = self.shared.world;
-        if let Some(arena) = world.arenas.of(at) {
-            return world.arenas.block_bytes(arena, at).unwrap_or_else(|| bytes.next_multiple_of(16));
-        }
-        if at.is_null() || self.shared.statics.contains(at) {
-            return 0;
-        }
-        let header = world.heap.image.u64(at - 8).unwrap_or(0);
-        malloc::chunk_size(header, bytes).unwrap_or_else(|| malloc::chunk_bytes(bytes))
+        body + owned.iter().map(|&(at, bytes)| self.shared.block_footprint(at, bytes)).sum::<u64>()
     }
 
     /// Notes a dict whose keys are names.
@@ -445,24 +469,10 @@ impl Visitor for Worker<'_, '_, '_> {
 
     #[inline]
     fn owns(&mut self, at: Addr, bytes: u64) {
-        let shared = self.shared;
-        self.footprint += match shared.world.arenas.of(at) {
-            Some(arena) => {
-                let start = at - shared.world.arenas.padding;
-                let first = shared.world.arenas.all[arena].start.0;
-                // A block counts once, for its first owner.
-                if start.0 < first || !shared.owned.set(arena, start.0 - first) {
-                    return;
-                }
-                shared.world.arenas.block_bytes(arena, at).unwrap_or_else(|| bytes.next_multiple_of(16))
-            }
-            None => {
-                if self.keep_owned_outside {
-                    self.owned_outside.push(at);
-                }
-                self.block_footprint(at, bytes)
-            }
-        };
+        if self.keep_owned_outside && self.shared.world.arenas.of(at).is_none() {
+            self.owned_outside.push(at);
+        }
+        self.footprint += self.shared.takes(at, bytes);
     }
 
     fn torn(&mut self, what: Torn) {

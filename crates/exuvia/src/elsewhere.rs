@@ -8,10 +8,10 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use snapshot::{Diagnosis, PythonProcess, Snapshot};
+use snapshot::{Diagnosis, PythonProcess};
 
 use crate::cli::Look;
-use crate::look::Question;
+use crate::look::{Captured, Question};
 use crate::trouble::Trouble;
 
 /// A program that runs on: there is none here.
@@ -27,11 +27,11 @@ pub(crate) fn guardian() -> Option<ExitCode> {
     None
 }
 
-pub(crate) fn process(_: i32, _: &Look, _: Question) -> Result<Snapshot, Trouble> {
+pub(crate) fn process(_: i32, _: &Look, _: Question<'_>) -> Result<Captured, Trouble> {
     Err(refused())
 }
 
-pub(crate) fn program(_: &[OsString], _: &Look, _: Question) -> Result<(Snapshot, Option<Running>), Trouble> {
+pub(crate) fn program(_: &[OsString], _: &Look, _: Question<'_>) -> Result<(Captured, Option<Running>), Trouble> {
     Err(refused())
 }
 

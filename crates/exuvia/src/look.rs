@@ -4,9 +4,10 @@
 //! Never does: stop a process (that is `live`), print an answer, decide how it is shown.
 
 use std::path::Path;
+use std::time::Instant;
 
 use memory::Addr;
-use snapshot::file::Reader;
+use snapshot::file::{Draft, Reader};
 use snapshot::Snapshot;
 
 use crate::cli::{Chosen, Look};
@@ -17,36 +18,51 @@ use crate::trouble::Trouble;
 
 /// What is asked of the snapshot: only as much is kept.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Question {
+pub(crate) enum Question<'a> {
     /// Sums per type.
     Types,
     /// Every object.
     Objects,
     /// One object with its references.
     Object(Addr),
-    /// All that a snapshot's file keeps.
-    Everything,
+    /// All that a snapshot's file keeps, written while it is found: into this folder, or where there is none, kept packed.
+    #[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), allow(dead_code))]
+    Everything(Option<&'a Path>),
+}
+
+/// What one look gave.
+pub(crate) struct Captured {
+    pub(crate) snapshot: Snapshot,
+    /// Where everything was asked for.
+    pub(crate) saved: Option<Saved>,
+}
+
+/// What was written of a snapshot while it was made, and since when its memory is copied.
+pub(crate) struct Saved {
+    pub(crate) draft: Draft,
+    pub(crate) copied: Instant,
 }
 
 /// Looks at the target.
-pub(crate) fn take(chosen: &Chosen, look: &Look, question: Question) -> Result<Looked, Trouble> {
-    let (snapshot, running) = match chosen {
+pub(crate) fn take(chosen: &Chosen, look: &Look, question: Question<'_>) -> Result<Looked, Trouble> {
+    let (captured, running) = match chosen {
         Chosen::Pid(pid) => (live::process(*pid, look, question)?, None),
         Chosen::Program(argv) => live::program(argv, look, question)?,
-        Chosen::Folder(folder) => (saved(folder, question)?, None),
+        Chosen::Folder(folder) => (Captured { snapshot: saved(folder, question)?, saved: None }, None),
     };
-    Ok(Looked { snapshot, running })
+    let Captured { snapshot, saved } = captured;
+    Ok(Looked { snapshot, saved, running })
 }
 
 /// A snapshot that was saved.
-fn saved(folder: &Path, question: Question) -> Result<Snapshot, Trouble> {
+fn saved(folder: &Path, question: Question<'_>) -> Result<Snapshot, Trouble> {
     let progress = Progress::start("reading the snapshot");
     // A decoder that gives up on a made-up file is caught by the reader and is damage; its own words would stand beside ours.
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let read = Reader::open(folder).and_then(|reader| match question {
         Question::Types => reader.types(),
-        Question::Objects | Question::Everything => reader.objects(),
+        Question::Objects | Question::Everything(_) => reader.objects(),
         Question::Object(address) => reader.object(address),
     });
     std::panic::set_hook(told);
@@ -61,6 +77,8 @@ fn saved(folder: &Path, question: Question) -> Result<Snapshot, Trouble> {
 /// A snapshot, and the program that was started for it where it runs on.
 pub(crate) struct Looked {
     pub(crate) snapshot: Snapshot,
+    /// Where everything was asked for.
+    pub(crate) saved: Option<Saved>,
     running: Option<Running>,
 }
 

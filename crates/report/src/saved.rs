@@ -1,6 +1,7 @@
 //! `snapshot`: what was written, and what to do with it.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use memory::Bytes;
 use serde::Serialize;
@@ -17,14 +18,16 @@ pub fn table(out: &mut dyn Write, snapshot: &Snapshot, folder: &str, bytes: Byte
     writeln!(out, "next: {}", style.again.line("types", &[]))
 }
 
-/// One object.
-pub fn json(out: &mut dyn Write, snapshot: &Snapshot, folder: &str, bytes: Bytes) -> io::Result<()> {
+/// One object. `after_copy` is the time from the end of the copy to the end of the writing.
+pub fn json(out: &mut dyn Write, snapshot: &Snapshot, folder: &str, bytes: Bytes, after_copy: Duration) -> io::Result<()> {
     #[derive(Serialize)]
     struct Answer<'s> {
         #[serde(flatten)]
         head: json::Head<'s>,
         folder: &'s str,
         written_bytes: u64,
+        after_copy_ms: f64,
     }
-    json::line(out, &Answer { head: json::Head::new("exuvia/snapshot/1", snapshot), folder, written_bytes: bytes.0 })
+    let head = json::Head::new("exuvia/snapshot/1", snapshot);
+    json::line(out, &Answer { head, folder, written_bytes: bytes.0, after_copy_ms: after_copy.as_secs_f64() * 1e3 })
 }

@@ -1,5 +1,6 @@
-//! What a snapshot's file keeps beyond types and objects: references with labels, lengths and names, threads, frames,
-//! code, modules and regions. Objects are named by their row in [`Objects`](crate::Objects), which is sorted by address.
+//! What a snapshot's file keeps beyond types, objects and references: labels, threads, frames, code, modules and regions.
+//! Objects are named by their row, in the order of addresses. Objects and references themselves are too many to be kept: they
+//! are written while they are found ([`crate::file::Draft`]).
 
 use memory::Addr;
 
@@ -8,14 +9,10 @@ use memory::Addr;
 pub struct Details {
     /// For each type what the length of an instance counts.
     pub contents: Vec<Content>,
-    /// For each object its length; [`Details::NO_LENGTH`] where it has none.
-    pub lengths: Vec<u64>,
-    /// Objects with a name of their own, by row.
-    pub names: Vec<(u32, String)>,
-    /// Values, where they were asked for, by row.
-    pub values: Vec<(u32, String)>,
-    /// References between objects.
-    pub links: Links,
+    /// What references have in common; each refers to its label by its place.
+    pub labels: Vec<LinkLabel>,
+    /// Module objects by row, with their names.
+    pub modules: Vec<(u32, String)>,
     /// References from what is no object.
     pub roots: Vec<RootLink>,
     /// Threads, newest first within their interpreter.
@@ -62,19 +59,6 @@ impl Content {
             Content::Counted(unit) => Some(unit.word()),
         }
     }
-}
-
-/// References between objects, as columns; those of one label stand together, by holder.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Links {
-    /// The labels, in the order of the columns.
-    pub labels: Vec<LinkLabel>,
-    /// Rows of the objects that hold.
-    pub holders: Vec<u32>,
-    /// Rows of the objects that are held.
-    pub targets: Vec<u32>,
-    /// Place, index or offset, where the label's kind has one.
-    pub positions: Vec<u32>,
 }
 
 /// What references of one kind, from instances of one type, have in common.

@@ -18,7 +18,7 @@ mod target;
 mod types;
 
 pub use coverage::{Coverage, Gap, GapKind};
-pub use details::{CodeRow, Content, Details, FrameRow, LinkKind, LinkLabel, Links, RegionRow, RootLink, ThreadRow};
+pub use details::{CodeRow, Content, Details, FrameRow, LinkKind, LinkLabel, RegionRow, RootLink, ThreadRow};
 pub use diagnosis::{Check, Diagnosis, Outlook, Python, PythonProcess, Room, Subject, Verdict};
 pub use inspected::{Brief, Holder, Inspected, Label, Reference, References, Unit};
 pub use objects::{Collector, Found, Object, Objects, State};

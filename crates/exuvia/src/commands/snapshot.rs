@@ -2,13 +2,14 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use memory::Bytes;
-use snapshot::file::{write_folder, write_parts, Written};
+use snapshot::file::{Draft, Written};
 use snapshot::Snapshot;
 
 use crate::cli::{self, Chosen};
-use crate::look::{self, Question};
+use crate::look::{self, Question, Saved};
 use crate::progress::Progress;
 use crate::refusals;
 use crate::screen;
@@ -30,28 +31,31 @@ pub(crate) fn run(args: &cli::Snapshot) -> Result<(), Trouble> {
         // Before anything is stopped for it.
         return Err(refusals::file(&snapshot::file::FileError::Exists(args.output.clone())));
     }
-    let mut looked = look::take(&target, &args.look, Question::Everything)?;
+    let mut looked = look::take(&target, &args.look, Question::Everything((!stream).then_some(args.output.as_path())))?;
     if let (Some(command), false) = (&mut looked.snapshot.target.command, args.look.values) {
         // Arguments are values: passwords stand in them, and programs (-c).
         command.truncate(1);
     }
+    let Some(Saved { draft, copied }) = looked.saved.take() else {
+        return Err(Trouble::own("nothing was written", "the look kept no draft of a snapshot"));
+    };
     let progress = Progress::start("writing the snapshot");
-    let written =
-        if stream { tar(&looked.snapshot) } else { write_folder(&looked.snapshot, &args.output).map_err(|e| refusals::file(&e)) }?;
+    let written = if stream { tar(&looked.snapshot, draft) } else { draft.finish(&looked.snapshot).map_err(|e| refusals::file(&e)) }?;
+    let after_copy = copied.elapsed();
     drop(progress);
     if !stream {
-        told(&looked.snapshot, &written, &args.output, args.look.json)?;
+        told(&looked.snapshot, &written, after_copy, &args.output, args.look.json)?;
     }
     looked.finish()
 }
 
 /// What was written, and how to look at it.
-fn told(snapshot: &Snapshot, written: &Written, folder: &Path, json: bool) -> Result<(), Trouble> {
+fn told(snapshot: &Snapshot, written: &Written, after_copy: Duration, folder: &Path, json: bool) -> Result<(), Trouble> {
     let name = folder.to_string_lossy();
     let bytes = Bytes(written.bytes);
     screen::print(|out| {
         if json {
-            report::saved::json(out, snapshot, &name, bytes)
+            report::saved::json(out, snapshot, &name, bytes, after_copy)
         } else {
             report::saved::table(out, snapshot, &name, bytes, &screen::style(report::Again::Folder(name.clone().into_owned())))
         }
@@ -59,7 +63,7 @@ fn told(snapshot: &Snapshot, written: &Written, folder: &Path, json: bool) -> Re
 }
 
 /// The same files as a tar on stdout, in a folder named after the target.
-fn tar(snapshot: &Snapshot) -> Result<Written, Trouble> {
+fn tar(snapshot: &Snapshot, draft: Draft) -> Result<Written, Trouble> {
     let folder = snapshot.target.pid.map_or("exuvia-snapshot".to_string(), |pid| format!("exuvia-{pid}"));
     let mut archive = tar::Builder::new(io::BufWriter::with_capacity(1 << 16, io::stdout().lock()));
     let entry = |kind: tar::EntryType, mode: u32, bytes: u64| {
@@ -70,7 +74,7 @@ fn tar(snapshot: &Snapshot) -> Result<Written, Trouble> {
         header
     };
     archive.append_data(&mut entry(tar::EntryType::Directory, 0o700, 0), format!("{folder}/"), io::empty())?;
-    let written = write_parts(snapshot, |name, bytes| {
+    let written = draft.finish_parts(snapshot, |name, bytes| {
         archive.append_data(&mut entry(tar::EntryType::Regular, 0o600, bytes.len() as u64), format!("{folder}/{name}"), bytes)
     })?;
     archive.into_inner()?.flush()?;

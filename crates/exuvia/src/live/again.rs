@@ -11,6 +11,7 @@ use cpython::LayoutError;
 use snapshot::{GapKind, Mode, Snapshot};
 use target::{Cost, Taken, Way};
 
+use crate::look::Captured;
 use crate::screen;
 use crate::trouble::Trouble;
 
@@ -21,7 +22,7 @@ const NOTHING: u64 = u64::MAX;
 
 /// One look.
 pub(crate) struct Attempt {
-    pub(crate) outcome: Result<Snapshot, CaptureError>,
+    pub(crate) outcome: Result<Captured, CaptureError>,
     /// What it cost the process; in the end, what all looks cost together.
     pub(crate) spent: Spent,
     pub(crate) facts: Facts,
@@ -31,7 +32,7 @@ impl Attempt {
     /// How much of what was seen was in the middle of a change. A build that cannot be read gives the same error each time.
     fn wounds(&self) -> u64 {
         match &self.outcome {
-            Ok(snapshot) => {
+            Ok(Captured { snapshot, .. }) => {
                 let wounds = snapshot.coverage.gaps.iter().filter(|gap| matches!(gap.what, GapKind::TornObject | GapKind::BrokenList));
                 wounds.map(|gap| gap.count).sum()
             }
@@ -149,7 +150,7 @@ mod tests {
                 Some(torn) => {
                     let mut snapshot = Snapshot::default();
                     snapshot.coverage.add_gap(GapKind::TornObject, *torn);
-                    Ok(snapshot)
+                    Ok(Captured { snapshot, saved: None })
                 }
                 None => Err(CaptureError::Layout(LayoutError::Unproved { release: "3.12".into(), tried: Vec::new() })),
             };

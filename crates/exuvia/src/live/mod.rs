@@ -11,20 +11,22 @@ mod refusals;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Instant;
 
-use capture::{capture, CaptureError, Detail, Source};
+use capture::{capture, capture_into, CaptureError, Detail, Source};
 use cpython::layout::proof::{collecting_words, identify, Identity};
 use cpython::layout::Table;
 use cpython::LayoutError;
 use memory::Module;
-use snapshot::{Moment, Snapshot};
+use snapshot::file::Draft;
+use snapshot::Moment;
 use target::{Ending, LaunchOptions, Launched, Process, TakeOptions, Taken, Way};
 
 use self::again::{Attempt, Facts, Spent};
 pub(crate) use self::doctor::diagnose;
 pub(crate) use self::processes::pythons;
 use crate::cli::{self, Look};
-use crate::look::Question;
+use crate::look::{Captured, Question, Saved};
 use crate::progress::Progress;
 use crate::screen;
 use crate::trouble::Trouble;
@@ -39,12 +41,12 @@ pub(crate) fn guardian() -> Option<ExitCode> {
 }
 
 /// Looks at a process that runs.
-pub(crate) fn process(pid: i32, look: &Look, question: Question) -> Result<Snapshot, Trouble> {
+pub(crate) fn process(pid: i32, look: &Look, question: Question<'_>) -> Result<Captured, Trouble> {
     Call::of(look, question)?.pid(pid)
 }
 
 /// Starts a program and looks at it; where it was seen before its end, it runs on.
-pub(crate) fn program(argv: &[OsString], look: &Look, question: Question) -> Result<(Snapshot, Option<Running>), Trouble> {
+pub(crate) fn program(argv: &[OsString], look: &Look, question: Question<'_>) -> Result<(Captured, Option<Running>), Trouble> {
     Call::of(look, question)?.program(argv)
 }
 
@@ -62,17 +64,17 @@ impl Running {
 /// One call of the command.
 struct Call<'a> {
     look: &'a Look,
-    question: Question,
+    question: Question<'a>,
     tables: Vec<Table>,
 }
 
 impl Call<'_> {
-    fn of(look: &Look, question: Question) -> Result<Call<'_>, Trouble> {
+    fn of<'a>(look: &'a Look, question: Question<'a>) -> Result<Call<'a>, Trouble> {
         let tables = cpython::layout::tables().map_err(|e| refusals::capture(None, &e.into()))?;
         Ok(Call { look, question, tables })
     }
 
-    fn pid(&self, pid: i32) -> Result<Snapshot, Trouble> {
+    fn pid(&self, pid: i32) -> Result<Captured, Trouble> {
         let progress = Progress::start("reading what the process has mapped");
         let process = target::open(pid).map_err(refusals::target)?;
         let pythons = self.pythons(&process)?;
@@ -83,12 +85,12 @@ impl Call<'_> {
             progress.step("finding every object");
             Ok(Attempt { outcome: self.capture(&taken, &pythons), spent: Spent::of(taken.cost()), facts: Facts::of(&taken) })
         })?;
-        let mut snapshot = attempt.outcome.map_err(|e| refusals::capture(Some(pid), &e))?;
-        attempt.facts.fill(&mut snapshot, &process.exe(), pid, &attempt.spent);
-        Ok(snapshot)
+        let mut captured = attempt.outcome.map_err(|e| refusals::capture(Some(pid), &e))?;
+        attempt.facts.fill(&mut captured.snapshot, &process.exe(), pid, &attempt.spent);
+        Ok(captured)
     }
 
-    fn program(&self, argv: &[OsString]) -> Result<(Snapshot, Option<Running>), Trouble> {
+    fn program(&self, argv: &[OsString]) -> Result<(Captured, Option<Running>), Trouble> {
         let options = LaunchOptions {
             argv: argv.to_vec(),
             stdout_to_stderr: self.look.json,
@@ -97,17 +99,18 @@ impl Call<'_> {
         };
         let mut launched = target::launch(&options).map_err(refusals::target)?;
         match self.started(&mut launched) {
-            Ok((mut snapshot, moment)) => {
-                snapshot.target.moment = moment;
-                snapshot.target.command = Some(argv.iter().map(|w| w.to_string_lossy().into_owned()).collect());
+            Ok((mut captured, moment)) => {
+                let target = &mut captured.snapshot.target;
+                target.moment = moment;
+                target.command = Some(argv.iter().map(|w| w.to_string_lossy().into_owned()).collect());
                 if moment == Moment::After {
-                    return Ok((snapshot, Some(Running(launched))));
+                    return Ok((captured, Some(Running(launched))));
                 }
                 // It is on its way out: its last words come before ours, and its exit code is part of the answer.
                 let ending = launched.finish().map_err(refusals::target)?;
-                snapshot.target.exit_code = Some(code(ending));
+                target.exit_code = Some(code(ending));
                 ended(ending);
-                Ok((snapshot, None))
+                Ok((captured, None))
             }
             Err(trouble) => {
                 // The user's program comes first: it runs to its end although we cannot look at it.
@@ -119,7 +122,7 @@ impl Call<'_> {
         }
     }
 
-    fn started(&self, launched: &mut Launched) -> Result<(Snapshot, Moment), Trouble> {
+    fn started(&self, launched: &mut Launched) -> Result<(Captured, Moment), Trouble> {
         let moment = match launched.wait_for_moment().map_err(refusals::target)? {
             target::Moment::BeforeFinalize => Moment::BeforeFinalize,
             target::Moment::AtExit(_) => Moment::AtExit,
@@ -140,9 +143,9 @@ impl Call<'_> {
         progress.step("copying its memory");
         let taken = launched.take(&options).map_err(refusals::target)?;
         progress.step("finding every object");
-        let mut snapshot = self.capture(&taken, &pythons).map_err(|e| refusals::capture(Some(pid), &e))?;
-        Facts::of(&taken).fill(&mut snapshot, &exe, pid, &Spent::of(taken.cost()));
-        Ok((snapshot, moment))
+        let mut captured = self.capture(&taken, &pythons).map_err(|e| refusals::capture(Some(pid), &e))?;
+        Facts::of(&taken).fill(&mut captured.snapshot, &exe, pid, &Spent::of(taken.cost()));
+        Ok((captured, moment))
     }
 
     /// The mapped files that hold a Python, and what each says of itself: a build that cannot be read is refused before
@@ -168,24 +171,36 @@ impl Call<'_> {
     }
 
     /// The snapshot of the one Python that is in use: a process may have another one mapped that was never started.
-    fn capture(&self, taken: &Taken, pythons: &[(Module, Identity)]) -> Result<Snapshot, CaptureError> {
+    fn capture(&self, taken: &Taken, pythons: &[(Module, Identity)]) -> Result<Captured, CaptureError> {
+        let copied = Instant::now();
         let image = taken.image();
-        let detail = match self.question {
-            Question::Types => Detail::Types,
-            Question::Objects => Detail::Objects,
-            Question::Everything => Detail::Everything { values: self.look.values },
-            Question::Object(address) => Detail::Object { address, values: self.look.values },
-        };
         let moment = if taken.way() == Way::Live { capture::Moment::Running } else { capture::Moment::Still };
         let mut first = None;
         for (python, _) in pythons {
             let source = Source { image: &image, python, mappings: taken.mappings(), tables: &self.tables, moment };
-            match capture(source, detail) {
-                Ok(snapshot) => return Ok(snapshot),
+            match self.captured(source, copied) {
+                Ok(captured) => return Ok(captured),
+                Err(e @ CaptureError::File(_)) => return Err(e),
                 Err(e) => first = first.or(Some(e)),
             }
         }
         Err(first.unwrap_or(CaptureError::Layout(LayoutError::NotInitialised)))
+    }
+
+    fn captured(&self, source: Source<'_>, copied: Instant) -> Result<Captured, CaptureError> {
+        let values = self.look.values;
+        let detail = match self.question {
+            Question::Types => Detail::Types,
+            Question::Objects => Detail::Objects,
+            Question::Object(address) => Detail::Object { address, values },
+            Question::Everything(folder) => {
+                // Each look its own: the best of several is kept, the others' leave nothing.
+                let mut draft = folder.map_or_else(Draft::parts, Draft::folder)?;
+                let snapshot = capture_into(source, values, &mut draft)?;
+                return Ok(Captured { snapshot, saved: Some(Saved { draft, copied }) });
+            }
+        };
+        Ok(Captured { snapshot: capture(source, detail)?, saved: None })
     }
 }
 

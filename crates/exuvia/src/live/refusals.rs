@@ -32,6 +32,7 @@ pub(crate) fn capture(pid: Option<i32>, e: &CaptureError) -> Trouble {
             "it was freed since, or the address is not where an object begins",
             format!("exuvia objects {} (lists the addresses of now)", shown(pid)),
         ),
+        CaptureError::File(e) => crate::refusals::file(e),
         CaptureError::Layout(e @ (LayoutError::BadTable { .. } | LayoutError::MissingField { .. })) => {
             Trouble::own("a layout table that ships with exuvia cannot be used", e.to_string())
         }

@@ -1,7 +1,8 @@
-//! A table's columns as the bytes of one Parquet file: row groups of a million rows, each column of each encoded on a
-//! core of its own.
+//! Rows as the column chunks of one Parquet row group. What encodes needs no file, so that every thread encodes the rows
+//! that it has just made, and only packed bytes wait for their turn to be written.
 
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 use parquet::basic::{Compression, Encoding};
@@ -10,58 +11,81 @@ use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type
 use parquet::errors::{ParquetError, Result};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
-use parquet::schema::types::{ColumnDescPtr, ColumnPath};
-use rayon::prelude::*;
+use parquet::schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor};
 
 use super::schema::{Kind, TableSpec};
 
-/// Rows of a group: enough for good packing, few enough that a group's columns fit in caches and memory.
+/// Most rows of a group of a small table.
 const GROUP_ROWS: usize = 1 << 20;
 /// Values that are handed to the encoder at once.
 const BATCH: usize = 1 << 13;
 
-/// A column's values by row.
+/// Puts the values of some rows behind those that are there.
+type Fill<'a, T> = Box<dyn Fn(Range<usize>, &mut Vec<T>) + Sync + 'a>;
+/// The same, and for each row a 1 where it has a value and a 0 where it has none.
+type FillSome<'a, T> = Box<dyn Fn(Range<usize>, &mut Vec<T>, &mut Vec<i16>) + Sync + 'a>;
+
+/// A column's values by row, some rows at a time: a call for each value would cost as much as its encoding.
 pub(crate) enum Values<'a> {
-    U32(Box<dyn Fn(usize) -> u32 + Sync + 'a>),
-    U64(Box<dyn Fn(usize) -> u64 + Sync + 'a>),
-    U64s(Box<dyn Fn(usize) -> Option<u64> + Sync + 'a>),
-    Flag(Box<dyn Fn(usize) -> bool + Sync + 'a>),
-    Text(Box<dyn Fn(usize) -> &'a str + Sync + 'a>),
-    Texts(Box<dyn Fn(usize) -> Option<&'a str> + Sync + 'a>),
+    U32(Fill<'a, i32>),
+    U64(Fill<'a, i64>),
+    U64s(FillSome<'a, i64>),
+    Flag(Fill<'a, bool>),
+    Text(Fill<'a, ByteArray>),
+    Texts(FillSome<'a, ByteArray>),
 }
 
-/// Writes `rows` rows.
-pub(crate) fn encode<W: Write + Send>(spec: &TableSpec, rows: usize, columns: &[Values<'_>], out: W) -> Result<()> {
-    if columns.len() != spec.columns.len() {
-        return Err(ParquetError::General(format!("{}: {} columns instead of {}", spec.name, columns.len(), spec.columns.len())));
+/// Encodes the rows of one table.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoder {
+    spec: &'static TableSpec,
+    columns: Vec<ColumnDescPtr>,
+    props: WriterPropertiesPtr,
+}
+
+/// One column's part of a row group, packed.
+pub(crate) type Chunk = (bytes::Bytes, ColumnCloseResult);
+
+impl Encoder {
+    pub(crate) fn new(spec: &'static TableSpec) -> Result<Encoder> {
+        let columns = SchemaDescriptor::new(spec.parquet()?).columns().to_vec();
+        Ok(Encoder { spec, columns, props: properties(spec) })
     }
-    let props = properties(spec);
-    let mut writer = SerializedFileWriter::new(out, spec.parquet()?, Arc::clone(&props))?;
-    let groups: Vec<usize> = (0..rows.div_ceil(GROUP_ROWS)).collect();
-    // A few groups at a time: all cores are busy, and only those wait in memory for their turn to be written.
-    for some in groups.chunks(rayon::current_num_threads().max(1)) {
-        let descriptors = writer.schema_descr().columns().to_vec();
-        let parts: Vec<(usize, usize)> = some.iter().flat_map(|&g| (0..columns.len()).map(move |c| (g, c))).collect();
-        let done: Vec<_> = parts
-            .into_par_iter()
-            .map(|(g, c)| {
-                let range = g * GROUP_ROWS..((g + 1) * GROUP_ROWS).min(rows);
-                let (Some(values), Some(descriptor)) = (columns.get(c), descriptors.get(c)) else {
-                    return Err(ParquetError::General("a column too many".into()));
-                };
-                chunk(Arc::clone(descriptor), Arc::clone(&props), values, range)
-            })
-            .collect::<Result<_>>()?;
-        let mut done = done.into_iter();
-        for _ in some {
-            let mut group = writer.next_row_group()?;
-            for (bytes, close) in done.by_ref().take(columns.len()) {
-                group.append_column(&bytes, close)?;
-            }
-            group.close()?;
+
+    /// Opens a file of this table.
+    pub(crate) fn writer<W: Write + Send>(&self, out: W) -> Result<SerializedFileWriter<W>> {
+        SerializedFileWriter::new(out, self.spec.parquet()?, Arc::clone(&self.props))
+    }
+
+    /// One column's values of `rows`.
+    pub(crate) fn column(&self, name: &str, values: &Values<'_>, rows: Range<usize>) -> Result<Chunk> {
+        let place = self.spec.place(name).and_then(|i| self.columns.get(i));
+        let descriptor = place.ok_or_else(|| ParquetError::General(format!("{}: no column {name}", self.spec.name)))?;
+        chunk(Arc::clone(descriptor), Arc::clone(&self.props), values, rows)
+    }
+
+    /// All columns of `rows`, in the order of the schema.
+    pub(crate) fn columns(&self, columns: &[Values<'_>], rows: Range<usize>) -> Result<Vec<Chunk>> {
+        if columns.len() != self.spec.columns.len() {
+            let counts = format!("{}: {} columns instead of {}", self.spec.name, columns.len(), self.spec.columns.len());
+            return Err(ParquetError::General(counts));
         }
+        self.spec.columns.iter().zip(columns).map(|(spec, values)| self.column(spec.name, values, rows.clone())).collect()
     }
-    writer.close()?;
+
+    /// A whole small table.
+    pub(crate) fn groups(&self, rows: usize, columns: &[Values<'_>]) -> Result<Vec<Vec<Chunk>>> {
+        (0..rows).step_by(GROUP_ROWS).map(|start| self.columns(columns, start..(start + GROUP_ROWS).min(rows))).collect()
+    }
+}
+
+/// Writes one row group.
+pub(crate) fn append<W: Write + Send>(writer: &mut SerializedFileWriter<W>, chunks: Vec<Chunk>) -> Result<()> {
+    let mut group = writer.next_row_group()?;
+    for (bytes, close) in chunks {
+        group.append_column(&bytes, close)?;
+    }
+    group.close()?;
     Ok(())
 }
 
@@ -84,52 +108,44 @@ fn properties(spec: &TableSpec) -> WriterPropertiesPtr {
     Arc::new(all.build())
 }
 
-fn chunk(
-    descriptor: ColumnDescPtr,
-    props: WriterPropertiesPtr,
-    values: &Values<'_>,
-    rows: std::ops::Range<usize>,
-) -> Result<(bytes::Bytes, ColumnCloseResult)> {
+fn chunk(descriptor: ColumnDescPtr, props: WriterPropertiesPtr, values: &Values<'_>, rows: Range<usize>) -> Result<Chunk> {
     let mut sink = TrackedWrite::new(Vec::new());
     let writer = get_column_writer(descriptor, props, Box::new(SerializedPageWriter::new(&mut sink)));
     let close = match values {
-        Values::U32(get) => required::<Int32Type>(get_typed_column_writer(writer), rows, |i| get(i) as i32)?,
-        Values::U64(get) => required::<Int64Type>(get_typed_column_writer(writer), rows, |i| get(i) as i64)?,
-        Values::Flag(get) => required::<BoolType>(get_typed_column_writer(writer), rows, get)?,
-        Values::Text(get) => required::<ByteArrayType>(get_typed_column_writer(writer), rows, |i| ByteArray::from(get(i)))?,
-        Values::U64s(get) => nullable::<Int64Type>(get_typed_column_writer(writer), rows, |i| get(i).map(|v| v as i64))?,
-        Values::Texts(get) => nullable::<ByteArrayType>(get_typed_column_writer(writer), rows, |i| get(i).map(ByteArray::from))?,
+        Values::U32(fill) => required::<Int32Type>(get_typed_column_writer(writer), rows, fill)?,
+        Values::U64(fill) => required::<Int64Type>(get_typed_column_writer(writer), rows, fill)?,
+        Values::Flag(fill) => required::<BoolType>(get_typed_column_writer(writer), rows, fill)?,
+        Values::Text(fill) => required::<ByteArrayType>(get_typed_column_writer(writer), rows, fill)?,
+        Values::U64s(fill) => optional::<Int64Type>(get_typed_column_writer(writer), rows, fill)?,
+        Values::Texts(fill) => optional::<ByteArrayType>(get_typed_column_writer(writer), rows, fill)?,
     };
     Ok((bytes::Bytes::from(sink.into_inner()?), close))
 }
 
 type Typed<'a, T> = parquet::column::writer::ColumnWriterImpl<'a, T>;
 
-fn required<T: DataType>(mut w: Typed<'_, T>, rows: std::ops::Range<usize>, get: impl Fn(usize) -> T::T) -> Result<ColumnCloseResult> {
-    let mut batch = Vec::with_capacity(BATCH);
-    for start in rows.clone().step_by(BATCH) {
-        batch.clear();
-        batch.extend((start..(start + BATCH).min(rows.end)).map(&get));
-        w.write_batch(&batch, None, None)?;
+/// `rows` in pieces that the encoder takes at once.
+fn batches(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    rows.clone().step_by(BATCH).map(move |start| start..(start + BATCH).min(rows.end))
+}
+
+fn required<T: DataType>(mut w: Typed<'_, T>, rows: Range<usize>, fill: &Fill<'_, T::T>) -> Result<ColumnCloseResult> {
+    let mut values = Vec::with_capacity(BATCH);
+    for some in batches(rows) {
+        values.clear();
+        fill(some, &mut values);
+        w.write_batch(&values, None, None)?;
     }
     w.close()
 }
 
-fn nullable<T: DataType>(
-    mut w: Typed<'_, T>,
-    rows: std::ops::Range<usize>,
-    get: impl Fn(usize) -> Option<T::T>,
-) -> Result<ColumnCloseResult> {
-    let (mut batch, mut levels) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
-    for start in rows.clone().step_by(BATCH) {
-        batch.clear();
+fn optional<T: DataType>(mut w: Typed<'_, T>, rows: Range<usize>, fill: &FillSome<'_, T::T>) -> Result<ColumnCloseResult> {
+    let (mut values, mut levels) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+    for some in batches(rows) {
+        values.clear();
         levels.clear();
-        for i in start..(start + BATCH).min(rows.end) {
-            let value = get(i);
-            levels.push(i16::from(value.is_some()));
-            batch.extend(value);
-        }
-        w.write_batch(&batch, Some(&levels), None)?;
+        fill(some, &mut values, &mut levels);
+        w.write_batch(&values, Some(&levels), None)?;
     }
     w.close()
 }

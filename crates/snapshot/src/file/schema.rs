@@ -167,7 +167,7 @@ pub const TABLES: &[TableSpec] = &[
     },
     TableSpec {
         name: "references",
-        row: "one reference from an object to another; those of one label stand together, by holder",
+        row: "one reference from an object to another; row groups are by holder, within one those of a label stand together",
         columns: &[
             column("label", Kind::Row, "its label, a `labels.label`"),
             column("holder", Kind::Row, "the object that holds, an `objects.object`"),

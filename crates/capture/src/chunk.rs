@@ -1,0 +1,271 @@
+//! One chunk of objects, read a second time: each gives its row and its references, which are packed at once by the thread
+//! that made them.
+
+use cpython::heap::TypeCache;
+use cpython::objects::Kind;
+use cpython::types::TypeInfo;
+use cpython::visit::{Torn, Visitor};
+use cpython::{Label, Obj};
+use memory::{Addr, Bytes, Memory};
+use snapshot::file::{FileError, LinkRows, ObjectRows, PackedLinks, PackedObjects, Packer};
+use snapshot::{CodeRow, Details, Object, State};
+
+use crate::briefs;
+use crate::edges::{Edge, Teller};
+use crate::ids::{Chunk, Ids, Piece};
+use crate::inspect::frame_object_code;
+use crate::labels::{Key, Local};
+use crate::reach::{found, Reached};
+use crate::worker::{RefCount, Shared};
+
+/// Most references of one row group. A list may have more than all other objects of its chunk.
+const LINKS_MOST: usize = 1 << 20;
+
+/// What all threads read.
+pub(crate) struct Walk<'a, 'w, 'm> {
+    pub(crate) reached: &'a Reached<'w, 'm>,
+    pub(crate) ids: &'a Ids<'w, 'm>,
+    pub(crate) packer: &'a Packer,
+    /// Values were asked for.
+    pub(crate) values: bool,
+}
+
+/// A chunk that was read.
+pub(crate) struct Done {
+    pub(crate) objects: PackedObjects,
+    /// Groups of references, with the number of references of each of `labels`.
+    pub(crate) links: Vec<(PackedLinks, Vec<u32>)>,
+    pub(crate) labels: Vec<Key>,
+    pub(crate) codes: Vec<CodeRow>,
+    pub(crate) modules: Vec<(u32, String)>,
+}
+
+/// One thread's room, used again for each chunk.
+pub(crate) struct Room<'w, 'm> {
+    types: TypeCache<'w, 'm>,
+    links: Vec<Link>,
+    sorted: LinkRows,
+}
+
+impl<'w, 'm> Room<'w, 'm> {
+    pub(crate) fn new(reached: &Reached<'w, 'm>) -> Self {
+        Room { types: TypeCache::new(&reached.world().heap), links: Vec::new(), sorted: LinkRows::default() }
+    }
+}
+
+/// A reference as it is told.
+#[derive(Clone, Copy)]
+struct Link {
+    label: u32,
+    holder: u32,
+    target: u32,
+    position: u32,
+}
+
+impl<'w, 'm> Walk<'_, 'w, 'm> {
+    /// Reads a chunk.
+    pub(crate) fn chunk(&self, room: &mut Room<'w, 'm>, chunk: &Chunk) -> Result<Done, FileError> {
+        let heap = &self.reached.world().heap;
+        let arenas = &self.reached.world().arenas;
+        let rows = ObjectRows { first: chunk.first, ..ObjectRows::default() };
+        let labels = Local::default();
+        room.links.clear();
+        let mut making =
+            Making { walk: self, rows, labels, packed: Vec::new(), codes: Vec::new(), modules: Vec::new(), room, failed: None };
+        for piece in &chunk.pieces {
+            match piece {
+                Piece::Arena(arena) => {
+                    let Some(start) = arenas.all.get(*arena).map(|a| a.start) else { continue };
+                    let window = arenas.window(*arena);
+                    for offset in self.ids.offsets(*arena) {
+                        making.object(&Obj::within(start + offset, window, offset as usize), Some(*arena));
+                    }
+                }
+                Piece::Outside(some) => {
+                    for &at in self.ids.outside.get(some.clone()).unwrap_or_default() {
+                        let o = heap.obj(at).unwrap_or(Obj::within(at, &[], 0));
+                        making.object(&o, None);
+                    }
+                }
+            }
+        }
+        making.done()
+    }
+}
+
+/// A chunk in the making.
+struct Making<'r, 'a, 'w, 'm> {
+    walk: &'a Walk<'a, 'w, 'm>,
+    room: &'r mut Room<'w, 'm>,
+    rows: ObjectRows,
+    labels: Local,
+    packed: Vec<(PackedLinks, Vec<u32>)>,
+    codes: Vec<CodeRow>,
+    modules: Vec<(u32, String)>,
+    failed: Option<FileError>,
+}
+
+impl<'m> Making<'_, '_, '_, 'm> {
+    /// Gives exactly one row, whatever stands there: numbers are counted by where objects were found.
+    fn object(&mut self, o: &Obj<'m>, arena: Option<usize>) {
+        let Some(t) = o.ty().ok().and_then(|t| self.room.types.lend(t)) else {
+            // Not after a walk that has decoded it: the memory is a copy.
+            let state = State::new(snapshot::Collector::Without, snapshot::Found::Reference, false);
+            let nothing = Object { address: o.addr, type_index: 0, own_bytes: Bytes(0), footprint_bytes: Bytes(0), refcount: 0, state };
+            self.rows.objects.push(nothing);
+            self.rows.lengths.push(Details::NO_LENGTH);
+            return;
+        };
+        self.row(o, &t, arena);
+        self.room.types.give_back(t);
+    }
+
+    fn row(&mut self, o: &Obj<'m>, t: &TypeInfo, arena: Option<usize>) {
+        let reached = self.walk.reached;
+        let heap = &reached.world().heap;
+        let id = self.rows.first + self.rows.objects.len() as u32;
+        let type_row = reached.type_row(t).unwrap_or(0);
+        self.words(o, t, id);
+        let code = match t.decoder.kind {
+            Kind::Frame | Kind::Generator => frame_object_code(heap, o).unwrap_or_default(),
+            _ => Addr::NULL,
+        };
+        let mut nth = 0;
+        let (ids, labels, links) = (self.walk.ids, &mut self.labels, &mut self.room.links);
+        let mut teller = Teller::new(|e: Edge| {
+            let Some(target) = ids.of(e.to) else { return };
+            let label = labels.number(type_row, nth, &e);
+            nth += 1;
+            links.push(Link { label, holder: id, target, position: e.position });
+        });
+        teller.begin(t.is_dict() && reached.is_namespace(o.addr), code);
+        let mut both = Both { teller, shared: &reached.shared, footprint: 0 };
+        // What was told before a fault stands, and the first walk counted the gap.
+        let own = heap.decode(o, t, &mut both).unwrap_or_else(|_| heap.pre_header(o, t) + t.basic);
+        let body = match arena {
+            Some(arena) => reached.world().arenas.block_bytes(arena, o.addr).unwrap_or(own),
+            None => reached.shared.outside_bytes(o, t, own, both.footprint),
+        };
+        let footprint = both.footprint + body;
+        let count = heap.refcount(o);
+        let collector = reached.shared.collector(o, t);
+        self.rows.objects.push(Object {
+            address: o.addr,
+            type_index: type_row,
+            own_bytes: Bytes(own),
+            footprint_bytes: Bytes(footprint),
+            refcount: count.count,
+            state: State::new(collector, found(collector, reached.witness(o.addr, arena)), count.immortal),
+        });
+        if self.room.links.len() >= LINKS_MOST {
+            self.pack();
+        }
+    }
+
+    /// Length, name, value, and what code says of itself.
+    fn words(&mut self, o: &Obj<'m>, t: &TypeInfo, id: u32) {
+        let heap = &self.walk.reached.world().heap;
+        let mut length = Details::NO_LENGTH;
+        if briefs::unit(t).is_some() {
+            length = briefs::length(heap, o, t).unwrap_or(Details::NO_LENGTH);
+        } else if let Some(name) = briefs::name(heap, o, t) {
+            if t.decoder.kind == Kind::Module && &*t.name == "module" {
+                self.modules.push((id, name.clone()));
+            }
+            self.rows.names.push((id, name));
+        }
+        self.rows.lengths.push(length);
+        if self.walk.values {
+            self.rows.values.extend(briefs::value(heap, o, t).map(|v| (id, v)));
+        }
+        if t.decoder.kind == Kind::Code {
+            self.codes.push(code_row(heap, o.addr, id));
+        }
+    }
+
+    /// Sorts the references told so far by label and packs them. An object's own stay in the order in which it tells them.
+    fn pack(&mut self) {
+        let (links, sorted) = (&mut self.room.links, &mut self.room.sorted);
+        let mut counts = vec![0u32; self.labels.keys.len()];
+        for l in links.iter() {
+            if let Some(n) = counts.get_mut(l.label as usize) {
+                *n += 1;
+            }
+        }
+        let mut end = 0;
+        let mut places: Vec<usize> = counts
+            .iter()
+            .map(|n| {
+                end += *n as usize;
+                end - *n as usize
+            })
+            .collect();
+        for column in [&mut sorted.holders, &mut sorted.targets, &mut sorted.positions] {
+            column.clear();
+            column.resize(end, 0);
+        }
+        for l in links.drain(..) {
+            let Some(place) = places.get_mut(l.label as usize) else { continue };
+            let (h, t, p) = (sorted.holders.get_mut(*place), sorted.targets.get_mut(*place), sorted.positions.get_mut(*place));
+            if let (Some(h), Some(t), Some(p)) = (h, t, p) {
+                (*h, *t, *p) = (l.holder, l.target, l.position);
+            }
+            *place += 1;
+        }
+        sorted.counts = counts;
+        match self.walk.packer.links(sorted) {
+            Ok(packed) => self.packed.push((packed, std::mem::take(&mut sorted.counts))),
+            Err(e) => self.failed = self.failed.take().or(Some(e)),
+        }
+    }
+
+    fn done(mut self) -> Result<Done, FileError> {
+        if !self.room.links.is_empty() {
+            self.pack();
+        }
+        if let Some(e) = self.failed {
+            return Err(e);
+        }
+        let objects = self.walk.packer.objects(&self.rows)?;
+        Ok(Done { objects, links: self.packed, labels: self.labels.keys, codes: self.codes, modules: self.modules })
+    }
+}
+
+/// What a code object says of itself.
+pub(crate) fn code_facts(heap: &cpython::Heap<'_>, code: Addr) -> (String, String, u32) {
+    let f = &heap.layout.at.code;
+    let text = |at: u64| heap.image.addr(code + at).ok().and_then(|at| heap.name(at)).unwrap_or_default();
+    (text(f.co_qualname.unwrap_or(f.co_name)), text(f.co_filename), heap.image.u32(code + f.co_firstlineno).unwrap_or(0))
+}
+
+fn code_row(heap: &cpython::Heap<'_>, code: Addr, object: u32) -> CodeRow {
+    let (name, file, first_line) = code_facts(heap, code);
+    CodeRow { object, name, file, first_line }
+}
+
+/// Tells references, and adds up what owned blocks take.
+struct Both<'s, 'w, 'm, F> {
+    teller: Teller<F>,
+    shared: &'s Shared<'w, 'm>,
+    footprint: u64,
+}
+
+impl<F: FnMut(Edge)> Visitor for Both<'_, '_, '_, F> {
+    #[inline]
+    fn reference(&mut self, to: Addr, label: Label) {
+        self.teller.reference(to, label);
+    }
+    #[inline]
+    fn hidden(&mut self, to: Addr, label: Label) {
+        self.teller.hidden(to, label);
+    }
+    #[inline]
+    fn scanned(&mut self, to: Addr, label: Label) {
+        self.teller.scanned(to, label);
+    }
+    #[inline]
+    fn owns(&mut self, at: Addr, bytes: u64) {
+        self.footprint += self.shared.takes(at, bytes);
+    }
+    fn torn(&mut self, _: Torn) {}
+}
