@@ -10,6 +10,7 @@ mod docs;
 mod fuzz;
 mod interpreters;
 mod layouts;
+mod matrix;
 mod pythons;
 mod soak;
 mod tidy;
@@ -42,12 +43,24 @@ fn run(words: &[String]) -> Done<()> {
         "layouts" => layouts::run(root, rest),
         "docs" => docs::run(root, rest),
         "fuzz" => fuzz::run(root, rest),
+        "matrix" => matrix::run(root, rest),
         "bench" => bench::run(root, rest),
         "soak" => soak::run(root, rest),
         "interpreters" => interpreters::run_task(root, rest),
         _ => Err(Trouble::new(
-            ["which task?\n", check::HELP, tidy::HELP, layouts::HELP, bench::HELP, soak::HELP, fuzz::HELP, docs::HELP, interpreters::HELP]
-                .join("\n"),
+            [
+                "which task?\n",
+                check::HELP,
+                tidy::HELP,
+                layouts::HELP,
+                bench::HELP,
+                soak::HELP,
+                fuzz::HELP,
+                docs::HELP,
+                matrix::HELP,
+                interpreters::HELP,
+            ]
+            .join("\n"),
         )),
     }
 }

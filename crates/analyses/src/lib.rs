@@ -5,10 +5,14 @@
 
 #![forbid(unsafe_code)]
 
+mod naming;
 mod object;
 mod objects;
+pub mod ownership;
+pub mod retained;
 mod types;
 
+pub use naming::{Names, Step};
 pub use object::{object, Account, ObjectView};
 pub use objects::{objects, similar_types, Listing};
 pub use types::{types, Rest, TypeRow, TypeTable};

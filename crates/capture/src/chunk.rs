@@ -1,5 +1,5 @@
-//! One chunk of objects, read a second time: each gives its row and its references, which are packed at once by the thread
-//! that made them.
+//! One chunk of objects, read a second time: each gives its row and its references. For a file they are packed at once by the thread that
+//! made them; for questions about the graph they are given as they are.
 
 use cpython::heap::TypeCache;
 use cpython::objects::Kind;
@@ -7,8 +7,9 @@ use cpython::types::TypeInfo;
 use cpython::visit::{Torn, Visitor};
 use cpython::{Label, Obj};
 use memory::{Addr, Bytes, Memory};
+use rayon::prelude::*;
 use snapshot::file::{FileError, LinkRows, ObjectRows, PackedLinks, PackedObjects, Packer};
-use snapshot::{CodeRow, Details, Object, State};
+use snapshot::{CodeRow, Details, Object, Objects, State};
 
 use crate::briefs;
 use crate::edges::{Edge, Teller};
@@ -21,50 +22,77 @@ use crate::worker::{RefCount, Shared};
 /// Most references of one row group. A list may have more than all other objects of its chunk.
 const LINKS_MOST: usize = 1 << 20;
 
+/// Chunks for each thread that may be packed before any of them is written: many, since what is packed is small and threads
+/// that are done early wait for the others.
+const CHUNKS_A_THREAD: usize = 8;
+
 /// What all threads read.
 pub(crate) struct Walk<'a, 'w, 'm> {
     pub(crate) reached: &'a Reached<'w, 'm>,
     pub(crate) ids: &'a Ids<'w, 'm>,
-    pub(crate) packer: &'a Packer,
+    /// Packs rows; without it they are given as they are.
+    pub(crate) packer: Option<&'a Packer>,
     /// Values were asked for.
     pub(crate) values: bool,
 }
 
 /// A chunk that was read.
 pub(crate) struct Done {
-    pub(crate) objects: PackedObjects,
-    /// Groups of references, with the number of references of each of `labels`.
-    pub(crate) links: Vec<(PackedLinks, Vec<u32>)>,
+    pub(crate) rows: Rows,
     pub(crate) labels: Vec<Key>,
     pub(crate) codes: Vec<CodeRow>,
     pub(crate) modules: Vec<(u32, String)>,
 }
 
+/// The rows of a chunk.
+pub(crate) enum Rows {
+    /// For a file.
+    Packed {
+        objects: PackedObjects,
+        /// Groups of references, with the number of references of each label of the chunk.
+        links: Vec<(PackedLinks, Vec<u32>)>,
+    },
+    /// As they are; references by holder.
+    Plain { objects: Objects, links: Vec<Link> },
+}
+
 /// One thread's room, used again for each chunk.
-pub(crate) struct Room<'w, 'm> {
+struct Room<'w, 'm> {
     types: TypeCache<'w, 'm>,
     links: Vec<Link>,
     sorted: LinkRows,
 }
 
 impl<'w, 'm> Room<'w, 'm> {
-    pub(crate) fn new(reached: &Reached<'w, 'm>) -> Self {
+    fn new(reached: &Reached<'w, 'm>) -> Self {
         Room { types: TypeCache::new(&reached.world().heap), links: Vec::new(), sorted: LinkRows::default() }
     }
 }
 
 /// A reference as it is told.
 #[derive(Clone, Copy)]
-struct Link {
-    label: u32,
-    holder: u32,
-    target: u32,
+pub(crate) struct Link {
+    /// The number of its label within the chunk.
+    pub(crate) label: u32,
+    pub(crate) holder: u32,
+    pub(crate) target: u32,
     position: u32,
 }
 
 impl<'w, 'm> Walk<'_, 'w, 'm> {
+    /// Reads all chunks, on all cores, and gives them to `each` in their order.
+    pub(crate) fn all(&self, mut each: impl FnMut(Done) -> Result<(), FileError>) -> Result<(), FileError> {
+        for chunks in self.ids.chunks.chunks(rayon::current_num_threads() * CHUNKS_A_THREAD) {
+            let done: Vec<_> = chunks.par_iter().map_init(|| Room::new(self.reached), |room, chunk| self.chunk(room, chunk)).collect();
+            for chunk in done {
+                each(chunk?)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Reads a chunk.
-    pub(crate) fn chunk(&self, room: &mut Room<'w, 'm>, chunk: &Chunk) -> Result<Done, FileError> {
+    fn chunk(&self, room: &mut Room<'w, 'm>, chunk: &Chunk) -> Result<Done, FileError> {
         let heap = &self.reached.world().heap;
         let arenas = &self.reached.world().arenas;
         let rows = ObjectRows { first: chunk.first, ..ObjectRows::default() };
@@ -158,7 +186,9 @@ impl<'m> Making<'_, '_, '_, 'm> {
             state: State::new(collector, found(collector, reached.witness(o.addr, arena)), count.immortal),
         });
         if self.room.links.len() >= LINKS_MOST {
-            self.pack();
+            if let Some(packer) = self.walk.packer {
+                self.pack(packer);
+            }
         }
     }
 
@@ -184,7 +214,7 @@ impl<'m> Making<'_, '_, '_, 'm> {
     }
 
     /// Sorts the references told so far by label and packs them. An object's own stay in the order in which it tells them.
-    fn pack(&mut self) {
+    fn pack(&mut self, packer: &Packer) {
         let (links, sorted) = (&mut self.room.links, &mut self.room.sorted);
         let mut counts = vec![0u32; self.labels.keys.len()];
         for l in links.iter() {
@@ -213,21 +243,26 @@ impl<'m> Making<'_, '_, '_, 'm> {
             *place += 1;
         }
         sorted.counts = counts;
-        match self.walk.packer.links(sorted) {
+        match packer.links(sorted) {
             Ok(packed) => self.packed.push((packed, std::mem::take(&mut sorted.counts))),
             Err(e) => self.failed = self.failed.take().or(Some(e)),
         }
     }
 
     fn done(mut self) -> Result<Done, FileError> {
-        if !self.room.links.is_empty() {
-            self.pack();
-        }
-        if let Some(e) = self.failed {
-            return Err(e);
-        }
-        let objects = self.walk.packer.objects(&self.rows)?;
-        Ok(Done { objects, links: self.packed, labels: self.labels.keys, codes: self.codes, modules: self.modules })
+        let rows = match self.walk.packer {
+            Some(packer) => {
+                if !self.room.links.is_empty() {
+                    self.pack(packer);
+                }
+                if let Some(e) = self.failed {
+                    return Err(e);
+                }
+                Rows::Packed { objects: packer.objects(&self.rows)?, links: self.packed }
+            }
+            None => Rows::Plain { objects: self.rows.objects, links: std::mem::take(&mut self.room.links) },
+        };
+        Ok(Done { rows, labels: self.labels.keys, codes: self.codes, modules: self.modules })
     }
 }
 

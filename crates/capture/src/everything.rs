@@ -4,21 +4,17 @@
 
 use cpython::roots;
 use cpython::types::TypeInfo;
-use rayon::prelude::*;
+use graph::Edges;
 use snapshot::file::{Draft, FileError};
-use snapshot::{Content, Coverage, Details, FrameRow, RegionRow, RootLink, ThreadRow};
+use snapshot::{Content, Coverage, Details, FrameRow, Graph, Objects, RegionRow, RootLink, ThreadRow};
 
 use crate::briefs;
-use crate::chunk::{code_facts, Room, Walk};
+use crate::chunk::{code_facts, Rows, Walk};
 use crate::edges::name_text;
 use crate::ids::Ids;
-use crate::inspect::root_edges;
 use crate::labels::Labels;
 use crate::reach::Reached;
-
-/// Chunks for each thread that may be packed before any of them is written: many, since what is packed is small and threads
-/// that are done early wait for the others.
-const CHUNKS_A_THREAD: usize = 8;
+use crate::rooted::{root_edges, RootEdge};
 
 /// Writes objects and references of all that was reached into `draft`; gives what else its file keeps.
 ///
@@ -35,34 +31,77 @@ pub(crate) fn everything(
     let reached = &*reached;
     let heap = &reached.world().heap;
     let packer = draft.packer();
-    let walk = Walk { reached, ids: &ids, packer: &packer, values };
+    let walk = Walk { reached, ids: &ids, packer: Some(&packer), values };
     let mut details = Details { contents: reached.contents(), ..Details::default() };
     let mut labels = Labels::default();
-    for chunks in ids.chunks.chunks(rayon::current_num_threads() * CHUNKS_A_THREAD) {
-        let done: Vec<_> = chunks.par_iter().map_init(|| Room::new(reached), |room, chunk| walk.chunk(room, chunk)).collect();
-        for chunk in done {
-            let mut chunk = chunk?;
-            draft.objects(chunk.objects)?;
-            let numbers = labels.numbers(heap, &chunk.labels, coverage);
-            for (links, counts) in chunk.links {
+    walk.all(|mut chunk| {
+        let numbers = labels.numbers(heap, &chunk.labels, coverage);
+        if let Rows::Packed { objects, links } = chunk.rows {
+            draft.objects(objects)?;
+            for (links, counts) in links {
                 numbers.iter().zip(counts).for_each(|(number, count)| labels.count(*number, u64::from(count)));
                 draft.links(links, &numbers)?;
             }
-            details.codes.append(&mut chunk.codes);
-            details.modules.append(&mut chunk.modules);
         }
-    }
+        details.codes.append(&mut chunk.codes);
+        details.modules.append(&mut chunk.modules);
+        Ok(())
+    })?;
     details.labels = labels.all;
-    details.roots = root_edges(reached)
+    small(reached, &ids, &mut details);
+    Ok(details)
+}
+
+/// Every object with its references, for questions about the graph.
+///
+/// # Errors
+/// What a walk gives; none that writes nothing.
+pub(crate) fn graph(reached: &mut Reached<'_, '_>, coverage: &mut Coverage) -> Result<(Objects, Graph, Details), FileError> {
+    let ids = Ids::new(reached);
+    reached.shared.second_walk();
+    let reached = &*reached;
+    let heap = &reached.world().heap;
+    let walk = Walk { reached, ids: &ids, packer: None, values: false };
+    let mut details = Details { contents: reached.contents(), ..Details::default() };
+    let mut labels = Labels::default();
+    let mut all = Objects::with_capacity(ids.len());
+    let (mut lengths, mut targets, mut label) = (vec![0u32; ids.len()], Vec::new(), Vec::new());
+    walk.all(|mut chunk| {
+        let numbers = labels.numbers(heap, &chunk.labels, coverage);
+        if let Rows::Plain { mut objects, links } = chunk.rows {
+            all.append(&mut objects);
+            for link in links {
+                let Some(number) = numbers.get(link.label as usize) else { continue };
+                if let Some(length) = lengths.get_mut(link.holder as usize) {
+                    *length += 1;
+                    targets.push(link.target);
+                    label.push(*number);
+                    labels.count(*number, 1);
+                }
+            }
+        }
+        details.codes.append(&mut chunk.codes);
+        details.modules.append(&mut chunk.modules);
+        Ok(())
+    })?;
+    small(reached, &ids, &mut details);
+    let graph = Edges::from_rows(lengths.into_iter(), targets).and_then(|edges| Graph::new(edges, label, labels.all));
+    Ok((all, graph.unwrap_or_default(), details))
+}
+
+/// What is small: roots, threads, frames, mappings.
+fn small(reached: &Reached<'_, '_>, ids: &Ids<'_, '_>, details: &mut Details) {
+    let heap = &reached.world().heap;
+    details.roots = root_edges(reached, &|at| ids.of(at).is_some())
         .into_iter()
-        .filter_map(|(root, e)| {
+        .filter_map(|RootEdge { place, root, edge: e }| {
             let target = ids.of(e.to)?;
-            Some(RootLink { root, kind: e.kind, name: name_text(heap, e.name), position: e.position, certain: e.certain, target })
+            let name = name_text(heap, e.name);
+            Some(RootLink { place, root, kind: e.kind, name, position: e.position, certain: e.certain, target })
         })
         .collect();
     (details.threads, details.frames) = threads(reached);
     details.regions = reached.world().source.mappings.iter().map(region).collect();
-    Ok(details)
 }
 
 /// What the length of a type's instances counts.

@@ -41,6 +41,7 @@ pub(crate) struct Ids<'w, 'm> {
     /// Those outside the arenas, by address.
     pub(crate) outside: Vec<Addr>,
     pub(crate) chunks: Vec<Chunk>,
+    objects: u32,
 }
 
 impl<'w, 'm> Ids<'w, 'm> {
@@ -58,6 +59,7 @@ impl<'w, 'm> Ids<'w, 'm> {
             numbers_outside: FxHashMap::with_capacity_and_hasher(outside.len(), Default::default()),
             outside,
             chunks: Vec::new(),
+            objects: 0,
         };
         let mut cutter = Cutter::default();
         let mut from = 0;
@@ -78,6 +80,7 @@ impl<'w, 'm> Ids<'w, 'm> {
         }
         ids.add_outside(from..ids.outside.len(), &mut cutter);
         cutter.cut();
+        ids.objects = cutter.next;
         ids.chunks = cutter.chunks;
         ids
     }
@@ -92,6 +95,11 @@ impl<'w, 'm> Ids<'w, 'm> {
             }
             cutter.chunk.pieces.push(Piece::Outside(some));
         }
+    }
+
+    /// How many objects there are.
+    pub(crate) fn len(&self) -> usize {
+        self.objects as usize
     }
 
     /// The number of the object at `at`, if one stands there.

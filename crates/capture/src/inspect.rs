@@ -3,13 +3,14 @@
 use cpython::types::TypeInfo;
 use cpython::visit::{Torn, Visitor};
 use cpython::{roots, Heap, Obj};
-use memory::{Addr, Bytes, Memory};
+use memory::{Addr, Bytes};
 use rustc_hash::FxHashSet;
 use snapshot::{Found, Holder, Inspected, Known, Label, LinkKind, Reference, References, State};
 
 use crate::briefs::brief;
 use crate::edges::{name_text, Edge, Teller};
 use crate::reach::Reached;
+use crate::rooted::{root_edges, RootEdge};
 use crate::worker::{RefCount, Worker};
 
 /// Most references that are shown in one direction; the total is always told.
@@ -118,12 +119,12 @@ fn incoming(reached: &Reached<'_, '_>, target: Addr, values: bool) -> (Reference
         let room = SHOWN.saturating_sub(shown.len());
         shown.extend(named.iter().take(room).map(|n| n.reference(heap, from, values)));
     }
-    for (root, e) in root_edges(reached).into_iter().filter(|(_, e)| e.to == target) {
+    for RootEdge { root, edge, .. } in root_edges(reached, &|at| reached.is_object(at)).into_iter().filter(|root| root.edge.to == target) {
         total += 1;
-        certain += u64::from(e.certain);
+        certain += u64::from(edge.certain);
         if shown.len() < SHOWN {
-            let named = Named::of(heap, &e);
-            shown.push(Reference { label: named.label(heap, values), other: Holder::Root { name: root }, certain: e.certain });
+            let named = Named::of(heap, &edge);
+            shown.push(Reference { label: named.label(heap, values), other: Holder::Root { name: root }, certain: edge.certain });
         }
     }
     (References { shown, total }, certain)
@@ -224,33 +225,6 @@ fn namespaces(reached: &Reached<'_, '_>, dicts: FxHashSet<Addr>) -> FxHashSet<Ad
         .into_iter()
         .flat_map(|d| d.found)
         .collect()
-}
-
-/// References from the frames of all threads, each with its holder's name. Where frames are objects (≤3.10), they are
-/// found among the objects.
-pub(crate) fn root_edges(reached: &Reached<'_, '_>) -> Vec<(String, Edge)> {
-    let world = reached.world();
-    let heap = &world.heap;
-    let mut all = Vec::new();
-    if heap.layout.iframe.is_none() {
-        return all;
-    }
-    for &interpreter in &world.interpreters {
-        for thread in roots::threads(heap, interpreter).unwrap_or_default() {
-            for frame in roots::frames(heap, thread).unwrap_or_default() {
-                if !roots::is_python_frame(heap, frame) {
-                    continue;
-                }
-                let code = roots::frame_code(heap, frame).unwrap_or_default();
-                let function = heap.layout.at.code.co_qualname.and_then(|q| heap.image.addr(code + q).ok()).and_then(|q| heap.name(q));
-                let name = format!("thread {:#x}, frame of {}", thread.thread_id, function.as_deref().unwrap_or("?"));
-                let mut teller = Teller::new(|e| all.push((name.clone(), e)));
-                teller.begin(false, code);
-                let _ = roots::frame_contents(heap, frame, &mut teller);
-            }
-        }
-    }
-    all
 }
 
 /// The code of a frame object or of a generator.

@@ -16,6 +16,7 @@ mod inspect;
 mod labels;
 mod outside;
 mod reach;
+mod rooted;
 mod sweep;
 mod tally;
 mod worker;
@@ -52,6 +53,8 @@ pub enum Detail {
     Types,
     /// Every object.
     Objects,
+    /// Every object with its references.
+    Graph,
     /// One object with its references.
     Object {
         /// Which.
@@ -87,11 +90,16 @@ pub fn capture(source: Source<'_>, detail: Detail) -> Result<Snapshot, CaptureEr
         Detail::Types => Keep::Sums,
         Detail::Object { .. } => Keep::Lists,
         Detail::Objects => Keep::Rows,
+        Detail::Graph => Keep::All,
     };
     let mut reached = Reached::all(&world, keep);
     let mut snapshot = reached.snapshot();
     if let Detail::Object { address, values } = detail {
         snapshot.inspected = Some(inspect::inspect(&reached, address, values).ok_or(CaptureError::NoObject(address))?);
+    }
+    if detail == Detail::Graph {
+        let (objects, graph, details) = everything::graph(&mut reached, &mut snapshot.coverage)?;
+        (snapshot.objects, snapshot.graph, snapshot.details) = (Some(objects), Some(graph), Some(details));
     }
     Ok(snapshot)
 }

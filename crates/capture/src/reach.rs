@@ -233,7 +233,7 @@ impl<'w, 'm> Reached<'w, 'm> {
             interpreters: world.interpreters.len() as u32,
             ..Target::default()
         };
-        Snapshot { target, coverage, types, objects, inspected: None, details: None }
+        Snapshot { target, coverage, types, objects, graph: None, inspected: None, details: None }
     }
 }
 

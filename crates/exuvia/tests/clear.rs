@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use common::{may_trace, may_trace_anybody, Started, MAY_BE_TRACED};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
+use testbed::record::{self, Outcome};
 
 /// exuvia on this PID must refuse; a part of the first line, a part of the second, a part of the third.
 #[track_caller]
@@ -73,6 +74,7 @@ fn a_debug_build() {
     let Some(path) = testbed::refused::debug_build() else { return };
     let target = Started::python_of(&path, "");
     check(&target.pid(), "is a debug build", "supported is CPython 3.8 to 3.15", "release build");
+    record::note("Debian's python3.11-dbg", Outcome::Passed);
 }
 
 #[test]
@@ -83,6 +85,7 @@ fn pypy() {
     let Some(path) = testbed::refused::pypy() else { return };
     let target = Started::python_of(&path, "");
     check(&target.pid(), "PyPy is not supported", "supported is CPython 3.8 to 3.15", "with a CPython");
+    record::note("PyPy", Outcome::Passed);
 }
 
 #[test]
@@ -94,6 +97,7 @@ fn a_free_threaded_build() {
     let Some(path) = testbed::refused::free_threaded() else { return };
     let target = Started::ready(Command::new(&path).args(["-I", "-c", "print('READY', flush=True); import sys; sys.stdin.read()"]));
     check(&target.pid(), "is a free-threaded build", "release builds with the GIL", "a plain release build");
+    record::note("free-threaded 3.13", Outcome::Passed);
 }
 
 #[test]

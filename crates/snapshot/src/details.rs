@@ -79,6 +79,8 @@ pub struct LinkLabel {
 /// A reference from the interpreter's own state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootLink {
+    /// What part of the interpreter it is in.
+    pub place: RootPlace,
     /// What it is: `thread 0x7f…, frame of f`.
     pub root: String,
     /// What kind of reference.
@@ -91,6 +93,34 @@ pub struct RootLink {
     pub certain: bool,
     /// The object's row.
     pub target: u32,
+}
+
+/// What part of the interpreter's own state holds an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RootPlace {
+    /// A running frame's local or stack.
+    Frame,
+    /// The state of a thread.
+    Thread,
+    /// The state of an interpreter.
+    Interpreter,
+    /// A variable of C code: a word of a binary's own data.
+    Static,
+}
+
+impl RootPlace {
+    /// Every place.
+    pub const ALL: &'static [RootPlace] = &[RootPlace::Frame, RootPlace::Thread, RootPlace::Interpreter, RootPlace::Static];
+
+    /// The word of the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            RootPlace::Frame => "frame",
+            RootPlace::Thread => "thread",
+            RootPlace::Interpreter => "interpreter",
+            RootPlace::Static => "static",
+        }
+    }
 }
 
 /// Makes the enum, its list and its words from one table.

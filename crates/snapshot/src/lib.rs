@@ -12,14 +12,16 @@ mod coverage;
 mod details;
 mod diagnosis;
 pub mod file;
+mod graph;
 mod inspected;
 mod objects;
 mod target;
 mod types;
 
 pub use coverage::{Coverage, Gap, GapKind};
-pub use details::{CodeRow, Content, Details, FrameRow, LinkKind, LinkLabel, RegionRow, RootLink, ThreadRow};
+pub use details::{CodeRow, Content, Details, FrameRow, LinkKind, LinkLabel, RegionRow, RootLink, RootPlace, ThreadRow};
 pub use diagnosis::{Check, Diagnosis, Outlook, Python, PythonProcess, Room, Subject, Verdict};
+pub use graph::{Graph, Link};
 pub use inspected::{Brief, Holder, Inspected, Label, Reference, References, Unit};
 pub use objects::{Collector, Found, Object, Objects, State};
 pub use target::{Mode, Moment, Target};
@@ -36,6 +38,8 @@ pub struct Snapshot {
     pub types: Vec<Type>,
     /// Every object, when the question needs them one by one.
     pub objects: Option<Objects>,
+    /// Every reference between objects, when the question is who holds what.
+    pub graph: Option<Graph>,
     /// One object with its references, when the question is about one.
     pub inspected: Option<Inspected>,
     /// All else that a file keeps, when one is to be written.

@@ -12,6 +12,8 @@ use std::sync::OnceLock;
 
 use object::{Object, ObjectSection};
 
+use crate::record::{self, Outcome};
+
 /// The supported minor releases of CPython 3.
 pub const SERIES: std::ops::RangeInclusive<u8> = 8..=15;
 /// Debian's own interpreter: stripped, not position independent, Python inside the executable.
@@ -94,10 +96,13 @@ pub fn for_each_that(wanted: impl Fn(&Interpreter) -> Result<(), String>, check:
         if let Err(reason) = asked(interpreter) {
             println!("left out: {}: {reason}", interpreter.name);
             left_out += 1;
+            record::note(&interpreter.name, Outcome::LeftOut(reason));
             continue;
         }
         run += 1;
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| check(interpreter))) {
+        let checked = catch_unwind(AssertUnwindSafe(|| check(interpreter)));
+        record::note(&interpreter.name, if checked.is_ok() { Outcome::Passed } else { Outcome::Failed });
+        if let Err(panic) = checked {
             let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
             let text = format!("--- {} ({}):\n{}", interpreter.name, interpreter.path.display(), text.unwrap_or_default());
             match interpreter.not_covered() {

@@ -7,6 +7,7 @@
 pub mod comparison;
 pub mod interpreters;
 pub mod packages;
+pub mod record;
 pub mod refused;
 pub mod scratch;
 pub mod target;

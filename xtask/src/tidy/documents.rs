@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::{Complaint, Tree};
-use crate::bench;
+use crate::{bench, matrix};
 
 const LAYOUTS: &str = "crates/cpython/src/layout/";
 
@@ -69,6 +69,26 @@ pub(crate) fn tables(tree: &Tree) -> Vec<Complaint> {
     missing.chain(gone).collect()
 }
 
+#[allow(dead_code)] // Until the page is there.
+/// docs/support-matrix.md names no test that is not there, and has a column for each supported minor release.
+pub(crate) fn support_matrix(tree: &Tree) -> Vec<Complaint> {
+    let Some(page) = tree.files.get(matrix::PAGE) else { return vec![format!("{}: not there; run cargo xtask matrix", matrix::PAGE)] };
+    let mut complaints = Vec::new();
+    for row in page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()).filter(|row| *row != "test" && *row != "---") {
+        let function = format!("fn {}(", row.replace(' ', "_"));
+        if !tree.files.iter().any(|(path, text)| path.ends_with(".rs") && text.contains(&function)) {
+            complaints.push(format!("{}: there is no test \"{row}\" any more; run cargo xtask matrix after the tests", matrix::PAGE));
+        }
+    }
+    for table in tree.files.keys().filter_map(|path| path.strip_prefix(LAYOUTS)?.strip_prefix("tables/")) {
+        let minor: Vec<&str> = table.split('.').take(2).collect();
+        if !page.contains(&format!("| {}.", minor.join("."))) {
+            complaints.push(format!("{}: no column for {}; run cargo xtask matrix after the tests", matrix::PAGE, minor.join(".")));
+        }
+    }
+    complaints
+}
+
 /// The benchmark's section of the README is what the kept runs say.
 pub(crate) fn bench_section(tree: &Tree) -> Vec<Complaint> {
     const PAGE: &str = "README.md";
@@ -121,6 +141,18 @@ mod tests {
         assert_eq!(check(&bench::table::section(&[record])), Vec::<String>::new());
         assert_eq!(check("old\n").len(), 1);
         assert_eq!(bench_section(&tree(&[("README.md", "no place")])).len(), 1);
+    }
+
+    #[test]
+    fn a_stale_support_matrix_is_found() {
+        let check = |page: &str| {
+            let table = format!("{LAYOUTS}tables/3.12.1.txt");
+            support_matrix(&tree(&[(matrix::PAGE, page), (&table, ""), ("crates/a/tests/a.rs", "fn all_found() {}\n")])).len()
+        };
+        assert_eq!(check("| test | 3.12.1 |\n| --- | :-: |\n| all found | ✓ |\n"), 0);
+        assert_eq!(check("| test | 3.12.1 |\n| --- | :-: |\n| gone since | ✓ |\n"), 1);
+        assert_eq!(check("| test | 3.11.7 |\n| --- | :-: |\n| all found | ✓ |\n"), 1);
+        assert_eq!(support_matrix(&tree(&[])).len(), 1);
     }
 
     #[test]

@@ -136,7 +136,7 @@ pub(crate) fn roots(t: &Table, row: u32) -> Result<Vec<RootLink>, String> {
         .zip(rest)
         .filter(|(_, (_, target))| *target == row)
         .map(|(((root, word), name), ((position, certain), target))| {
-            Ok(RootLink { root, kind: kind(&word)?, name, position, certain, target })
+            Ok(RootLink { place: crate::RootPlace::Frame, root, kind: kind(&word)?, name, position, certain, target })
         })
         .collect()
 }

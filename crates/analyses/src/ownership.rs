@@ -1,0 +1,245 @@
+//! Ownership: what would go if an object went. The ground of every question about who holds what.
+//!
+//! Holds: [`Ownership`], the dominator tree over all objects with retained sizes, and by what each is held in the end ([`Hold`]).
+//! Never: decides what is worth showing.
+
+use graph::{Components, Dominators, Edges, Walk};
+use memory::Bytes;
+use rustc_hash::{FxHashMap, FxHashSet};
+use snapshot::{Details, Found, Graph, LinkKind, Objects, RootPlace, Snapshot};
+
+/// By what an object is held that no other object dominates. In the order in which the first is taken where several hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hold {
+    /// A module of `sys.modules`, or its globals.
+    Module,
+    /// A running frame.
+    Frame,
+    /// The state of a thread.
+    Thread,
+    /// The state of an interpreter, or its static data.
+    Interpreter,
+    /// A variable of C code in a mapped binary.
+    Static,
+    /// C code that we do not see into: the count says that somebody holds it, and nothing that was found does.
+    C,
+    /// Nothing: reference cycles that the collector has not come to yet.
+    Garbage,
+    /// Several of the above at once, none of them alone.
+    Several,
+}
+
+impl Hold {
+    /// Every hold.
+    pub const ALL: [Hold; 8] =
+        [Hold::Module, Hold::Frame, Hold::Thread, Hold::Interpreter, Hold::Static, Hold::C, Hold::Garbage, Hold::Several];
+
+    /// The word of the JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Hold::Module => "module",
+            Hold::Frame => "frame",
+            Hold::Thread => "thread",
+            Hold::Interpreter => "interpreter",
+            Hold::Static => "static",
+            Hold::C => "c",
+            Hold::Garbage => "garbage",
+            Hold::Several => "several",
+        }
+    }
+}
+
+/// The dominator tree of a snapshot's objects, under a virtual root over all roots.
+#[derive(Clone, Debug)]
+pub struct Ownership<'s> {
+    /// The objects, by row.
+    pub objects: &'s Objects,
+    /// Who refers to whom.
+    pub graph: &'s Graph,
+    /// Modules, roots, frames.
+    pub details: &'s Details,
+    /// The tree. Every object is in it.
+    pub tree: Dominators,
+    /// For each object what it keeps alive, itself included, as footprint.
+    pub retained: Vec<u64>,
+    /// The roots in the order of [`Hold`], and by what each is held.
+    pub roots: Vec<(u32, Hold)>,
+    /// Modules of `sys.modules` and their dicts, with the module's name.
+    pub modules: FxHashMap<u32, &'s str>,
+    snapshot: &'s Snapshot,
+    hold: FxHashMap<u32, Hold>,
+}
+
+/// What is held in one way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// How many objects.
+    pub objects: u64,
+    /// Their footprint.
+    pub bytes: Bytes,
+}
+
+impl<'s> Ownership<'s> {
+    /// `None` for a snapshot without objects, references or details.
+    pub fn of(snapshot: &'s Snapshot) -> Option<Ownership<'s>> {
+        let (objects, graph, details) = (snapshot.objects.as_ref()?, snapshot.graph.as_ref()?, snapshot.details.as_ref()?);
+        let edges = graph.edges();
+        let modules = modules(graph, details);
+        let mut roots: Vec<(u32, Hold)> = modules.keys().map(|node| (*node, Hold::Module)).collect();
+        roots.extend(details.roots.iter().map(|root| (root.target, held_at(root.place))));
+        // Static objects that nothing refers to, as small integers are.
+        let states = objects.states().iter().enumerate();
+        roots.extend(states.filter(|(_, s)| s.found() == Found::Root || s.immortal()).map(|(row, _)| (row as u32, Hold::Interpreter)));
+        roots.sort_unstable_by_key(|(node, hold)| (*hold, *node));
+        let mut walk = Walk::new(edges);
+        walk.enter(&roots.iter().map(|(node, _)| *node).collect::<Vec<_>>());
+        // Reachable from nothing: held by C where the count says so, else garbage.
+        let rest: Vec<u32> = (0..edges.len() as u32).filter(|node| !walk.reached(*node)).collect();
+        if !rest.is_empty() {
+            let by_c = held_by_c(objects, graph, &rest);
+            walk.enter(&by_c);
+            roots.extend(by_c.into_iter().map(|node| (node, Hold::C)));
+            let garbage = tops_of_cycles(edges, |node| !walk.reached(node), &rest);
+            walk.enter(&garbage);
+            roots.extend(garbage.into_iter().map(|node| (node, Hold::Garbage)));
+        }
+        let mut hold = FxHashMap::default();
+        for (node, by) in &roots {
+            hold.entry(*node).or_insert(*by);
+        }
+        let tree = walk.dominators();
+        let footprints = objects.footprint_bytes();
+        let retained = tree.retained(|node| footprints.get(node as usize).map_or(0, |bytes| bytes.0));
+        Some(Ownership { objects, graph, details, tree, retained, roots, modules, snapshot, hold })
+    }
+
+    /// The name of an object's type.
+    pub fn type_name(&self, node: u32) -> &'s str {
+        self.type_row_name(self.objects.type_indices().get(node as usize).copied().unwrap_or(u32::MAX))
+    }
+
+    /// The name of a row of types.
+    pub fn type_row_name(&self, row: u32) -> &'s str {
+        self.snapshot.types.get(row as usize).map_or("?", |t| t.name.as_str())
+    }
+
+    /// What an object keeps alive, itself included.
+    pub fn retained(&self, node: u32) -> u64 {
+        self.retained.get(node as usize).copied().unwrap_or(0)
+    }
+
+    /// By what an object is held that no other dominates.
+    pub fn hold(&self, node: u32) -> Hold {
+        self.hold.get(&node).copied().unwrap_or(Hold::Several)
+    }
+
+    /// What is held in each way; together they are all objects and all bytes.
+    pub fn shares(&self) -> Vec<(Hold, Share)> {
+        let mut shares: Vec<(Hold, Share)> = Hold::ALL.iter().map(|hold| (*hold, Share::default())).collect();
+        // The top of each object's tree: parents come before children.
+        let mut top = vec![0u8; self.retained.len()];
+        for &node in self.tree.order() {
+            let hold = match self.tree.above(node) {
+                Some(above) if above != Dominators::ROOT => top.get(above as usize).copied().unwrap_or(0),
+                _ => self.hold(node) as u8,
+            };
+            if let Some(slot) = top.get_mut(node as usize) {
+                *slot = hold;
+            }
+            if let Some((_, share)) = shares.get_mut(usize::from(hold)) {
+                share.objects += 1;
+                share.bytes.0 += self.objects.footprint_bytes().get(node as usize).map_or(0, |bytes| bytes.0);
+            }
+        }
+        shares
+    }
+
+    /// References to each object that were found, certain ones: what explains its count.
+    pub fn explained(&self) -> Vec<u32> {
+        explained(self.graph, &self.details.roots)
+    }
+}
+
+fn held_at(place: RootPlace) -> Hold {
+    match place {
+        RootPlace::Frame => Hold::Frame,
+        RootPlace::Thread => Hold::Thread,
+        RootPlace::Interpreter => Hold::Interpreter,
+        RootPlace::Static => Hold::Static,
+    }
+}
+
+/// The modules that `sys.modules` has, and their dicts, with names. A module's globals are as much a root as the module: every function of
+/// it refers to them.
+fn modules<'s>(graph: &Graph, details: &'s Details) -> FxHashMap<u32, &'s str> {
+    let listed: FxHashSet<u32> = details
+        .roots
+        .iter()
+        .filter(|root| root.place == RootPlace::Interpreter && root.name.as_deref() == Some("modules"))
+        .flat_map(|root| graph.of(root.target).filter(|link| link.label.kind == LinkKind::Value || link.label.kind == LinkKind::Attribute))
+        .map(|link| link.target)
+        .collect();
+    let mut all = FxHashMap::default();
+    for (node, name) in details.modules.iter().filter(|(node, _)| listed.contains(node)) {
+        all.insert(*node, name.as_str());
+        if let Some(dict) = graph.named(*node, LinkKind::Field, "__dict__") {
+            all.insert(dict, name.as_str());
+        }
+    }
+    all
+}
+
+/// References to each object that were found, certain ones, from objects and from roots.
+fn explained(graph: &Graph, roots: &[snapshot::RootLink]) -> Vec<u32> {
+    let mut counts = vec![0u32; graph.edges().len()];
+    let certain: Vec<bool> = graph.labels().iter().map(|label| label.certain).collect();
+    let mut count = |target: u32| {
+        if let Some(count) = counts.get_mut(target as usize) {
+            *count = count.saturating_add(1);
+        }
+    };
+    for (target, label) in graph.edges().targets().iter().zip(graph.label_places()) {
+        if certain.get(*label as usize).copied().unwrap_or(false) {
+            count(*target);
+        }
+    }
+    roots.iter().filter(|root| root.certain).for_each(|root| count(root.target));
+    counts
+}
+
+/// Those of `rest` that count more references than were found among all objects.
+fn held_by_c(objects: &Objects, graph: &Graph, rest: &[u32]) -> Vec<u32> {
+    let mut found: FxHashMap<u32, u64> = rest.iter().map(|node| (*node, 0)).collect();
+    for target in graph.edges().targets() {
+        if let Some(count) = found.get_mut(target) {
+            *count += 1;
+        }
+    }
+    let counted = |node: &u32| objects.refcounts().get(*node as usize).copied().unwrap_or(0);
+    rest.iter().copied().filter(|node| counted(node) > found.get(node).copied().unwrap_or(0)).collect()
+}
+
+/// For each cycle of the nodes `inside` that no other node inside refers to, its first node; and each node to which none refers.
+fn tops_of_cycles(edges: &Edges, inside: impl Fn(u32) -> bool, among: &[u32]) -> Vec<u32> {
+    let cycles = Components::of(edges, &inside);
+    let mut entered_cycles = vec![false; cycles.len()];
+    let mut entered: FxHashSet<u32> = FxHashSet::default();
+    for &node in among.iter().filter(|node| inside(**node)) {
+        for &target in edges.of(node) {
+            match (cycles.component(node), cycles.component(target)) {
+                (from, Some(to)) if from != Some(to) => {
+                    if let Some(slot) = entered_cycles.get_mut(to as usize) {
+                        *slot = true;
+                    }
+                }
+                (_, None) => drop(entered.insert(target)),
+                _ => {}
+            }
+        }
+    }
+    let is_top = |node: &u32| match cycles.component(*node) {
+        Some(cycle) => entered_cycles.get(cycle as usize) == Some(&false) && cycles.members(cycle).first() == Some(node),
+        None => !entered.contains(node),
+    };
+    among.iter().copied().filter(|node| inside(*node) && is_top(node)).collect()
+}
