@@ -250,15 +250,15 @@ pub(crate) fn found(collector: Collector, witness: Witness) -> Found {
 /// Walks the collector's lists of every interpreter: marks what lies in arenas, gives the rest.
 fn collector_lists(shared: &Shared<'_, '_>, main: &mut Worker<'_, '_, '_>) -> Vec<Addr> {
     let world = shared.world;
-    let lists: Vec<(usize, Addr)> =
-        world.interpreters.iter().filter_map(|&i| world.collector_lists(i)).flat_map(|lists| lists.into_iter().enumerate()).collect();
+    let layout = world.heap.layout;
+    let lists: Vec<(u8, Addr)> = world.interpreters.iter().filter_map(|&i| layout.collector_lists(world.runtime, i)).flatten().collect();
     let bound = world.heap.most(32);
     let walked: Vec<(Vec<Addr>, u64)> = lists.par_iter().map(|&(number, head)| walk_list(shared, number, head, bound)).collect();
     let mut outside = Vec::new();
     let mut numbers = FxHashMap::default();
     for ((mut addrs, broken), (number, _)) in walked.into_iter().zip(lists) {
         if shared.lists.is_some() {
-            numbers.extend(addrs.iter().map(|a| (*a, number as u8)));
+            numbers.extend(addrs.iter().map(|a| (*a, number)));
         }
         outside.append(&mut addrs);
         main.coverage.add_gap(GapKind::BrokenList, broken);
@@ -269,7 +269,7 @@ fn collector_lists(shared: &Shared<'_, '_>, main: &mut Worker<'_, '_, '_>) -> Ve
 }
 
 /// One list; gives its objects outside the arenas and how often it was found broken.
-fn walk_list(shared: &Shared<'_, '_>, number: usize, head: Addr, bound: u64) -> (Vec<Addr>, u64) {
+fn walk_list(shared: &Shared<'_, '_>, number: u8, head: Addr, bound: u64) -> (Vec<Addr>, u64) {
     let world = shared.world;
     let (image, arenas) = (world.source.image, &world.arenas);
     let mut outside = Vec::new();

@@ -56,14 +56,6 @@ impl<'m> World<'m> {
         let arenas = ArenaMap::new(source.image, arenas, geometry(layout), &heap);
         World { source, heap, runtime, interpreters, arenas, collecting }
     }
-
-    /// The collector's lists of one interpreter: generation 0, 1, 2, and the permanent one.
-    pub(crate) fn collector_lists(&self, interpreter: Addr) -> Option<[Addr; 4]> {
-        let layout = self.heap.layout;
-        let gc = layout.gc_state(self.runtime, interpreter)?;
-        let g = gc + layout.generations;
-        Some([g, g + 24, g + 48, gc + layout.at.gc.permanent_generation])
-    }
 }
 
 /// Enough tracked objects, types among them, to learn from.

@@ -14,7 +14,7 @@ pub mod target;
 pub mod truth;
 
 pub use comparison::{compare, Comparison, Found};
-pub use interpreters::{for_each_interpreter, interpreters, Interpreter, Interpreters};
+pub use interpreters::{for_each_interpreter, for_each_that, interpreters, Interpreter, Interpreters};
 pub use scratch::Scratch;
 pub use target::{Target, TargetError};
 pub use truth::{Truth, TruthError};

@@ -6,7 +6,7 @@
 use memory::{Addr, Fault, Image, Memory};
 
 use super::proof::{fail, Failure, Identity, Moment};
-use super::{Fields, Layout};
+use super::{incremental, Fields, Layout};
 
 /// Nodes of each list that are walked from either end.
 const SAMPLE: usize = 10_000;
@@ -53,6 +53,9 @@ pub(super) fn collector(
                 let callbacks = image.addr(state + layout.at.gc.callbacks)?;
                 if !callbacks.is_null() && image.addr(callbacks + Fields::OB_TYPE)? != list {
                     return fail("gc.callbacks is not a list");
+                }
+                if layout.incremental && !collecting && moment == Moment::Still {
+                    incremental::check(image, layout, state)?;
                 }
                 return Ok(sample);
             }

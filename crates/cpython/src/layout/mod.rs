@@ -6,6 +6,7 @@
 
 mod collector;
 mod fields;
+mod incremental;
 pub mod proof;
 pub mod rules;
 mod shapes;
@@ -112,6 +113,8 @@ pub struct Layout {
     pub at: Fields,
     /// Interpreter frames, where frames are not objects.
     pub iframe: Option<InterpreterFrame>,
+    /// The collector is the incremental one: its lists are young, two of old ones, and the permanent one.
+    pub incremental: bool,
     /// `gc.generations` within the collector's state: distributors pack it differently (Debian's 3.13).
     pub generations: u64,
 }
@@ -122,9 +125,10 @@ impl Layout {
         let rules = Rules::of(release).ok_or(LayoutError::Unsupported { found: release.to_string() })?;
         let at = Fields::read(&table)?;
         let iframe = InterpreterFrame::read(&table)?;
-        let proof = if table.release == release { Proof::ExactRelease } else { Proof::Structure };
+        let incremental = incremental::is(&table);
+        let proof = if table.release == release && !incremental { Proof::ExactRelease } else { Proof::Structure };
         let generations = table.need("_gc_runtime_state", "generations")?;
-        Ok(Layout { release, table, proof, rules, at, iframe, generations })
+        Ok(Layout { release, table, proof, rules, at, iframe, incremental, generations })
     }
 
     /// `proved by structure, table from 3.12.1`.
@@ -133,6 +137,15 @@ impl Layout {
             Proof::ExactRelease => format!("table from {} itself, proved by structure", self.table.name),
             Proof::Structure => format!("proved by structure, table from {}", self.table.name),
         }
+    }
+
+    /// The collector's lists, each with the number of the generation that it is: 3 is the permanent one. The incremental collector calls
+    /// its young objects generation 0 and all old ones generation 2 (`gc.get_objects`).
+    pub fn collector_lists(&self, runtime: Addr, interpreter: Addr) -> Option<[(u8, Addr); 4]> {
+        let state = self.gc_state(runtime, interpreter)?;
+        let first = state + self.generations;
+        let middle = if self.incremental { 2 } else { 1 };
+        Some([(0, first), (middle, first + 24), (2, first + 48), (3, state + self.at.gc.permanent_generation)])
     }
 
     /// The address of the collector's state of an interpreter (3.8: of the runtime).

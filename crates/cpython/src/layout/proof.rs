@@ -12,7 +12,7 @@ use memory::{Addr, Fault, Image, Memory, Module};
 
 use super::collector::collector;
 use super::shapes::{inside, Shapes};
-use super::{Fields, Layout, LayoutError, Proof, Release, Table};
+use super::{incremental, Fields, Layout, LayoutError, Proof, Release, Table};
 use crate::heap::{Heap, TypeCache};
 use crate::roots;
 use crate::types::flags;
@@ -112,8 +112,9 @@ pub struct Proved {
 /// what a stop checks before it copies.
 pub fn collecting_words(memory: &dyn Memory, identity: &Identity, tables: &[Table]) -> Vec<Addr> {
     let mut all: Vec<Addr> = candidates(identity, tables)
+        .into_iter()
         .filter_map(|t| {
-            let layout = Layout::new(identity.release.unwrap_or(t.release), t.clone()).ok()?;
+            let layout = Layout::new(identity.release.unwrap_or(t.release), t).ok()?;
             let start = start(memory, identity, &layout).ok()?;
             Some(layout.gc_state(identity.runtime, start.interpreter)? + layout.at.gc.collecting)
         })
@@ -123,8 +124,10 @@ pub fn collecting_words(memory: &dyn Memory, identity: &Identity, tables: &[Tabl
     all
 }
 
-fn candidates<'t>(identity: &'t Identity, tables: &'t [Table]) -> impl Iterator<Item = &'t Table> {
-    tables.iter().filter(|t| t.release.minor == identity.minor)
+/// The tables of the target's minor, and what they become with another collector that the series had.
+fn candidates(identity: &Identity, tables: &[Table]) -> Vec<Table> {
+    let all = tables.iter().filter(|t| t.release.minor == identity.minor);
+    all.flat_map(|t| [Some(t.clone()), incremental::candidate(t)]).flatten().collect()
 }
 
 /// Tries every candidate table of the target's minor on the image.
@@ -137,7 +140,7 @@ pub fn prove(image: &Image<'_>, identity: &Identity, python: &Module, tables: &[
     let mut tried = Vec::new();
     let mut state = None;
     for table in candidates(identity, tables) {
-        match check(image, identity, python, table, moment) {
+        match check(image, identity, python, &table, moment) {
             Ok(p) => passed.push(p),
             Err(Failure::State(e)) => state = Some(e),
             Err(Failure::Check(why)) => tried.push((table.name.clone(), why)),
@@ -323,6 +326,7 @@ fn told_by_target(image: &Image<'_>, identity: &Identity, table: &Table) -> Resu
         ([0, 680, 808], "PyGenObject", "gi_iframe"),
         ([0, 688, 816], "PyGenObject", "gi_frame_state"),
     ];
+    const GC_SIZE: [u64; 3] = [568, 648, 752];
     let Some(release) = (13..=15).position(|minor| minor == identity.minor) else {
         return fail("its debug offsets are of a release that is not known");
     };
@@ -332,6 +336,10 @@ fn told_by_target(image: &Image<'_>, identity: &Identity, table: &Table) -> Resu
         if table.offset(name, field).is_some_and(|o| o != told) {
             return fail(format!("the target says that {name}.{field} is at {told}"));
         }
+    }
+    let told = GC_SIZE.get(release).map_or(Ok(0), |at| image.u64(identity.runtime + *at))?;
+    if table.size("_gc_runtime_state") != Some(told) {
+        return fail(format!("the target says that the collector's state has {told} bytes"));
     }
     Ok(())
 }

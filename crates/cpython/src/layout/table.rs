@@ -131,6 +131,22 @@ impl Table {
         all
     }
 
+    /// The table of a build that has `by` bytes less in a struct, before `from`.
+    pub(super) fn shrunk(mut self, structure: &str, from: u64, by: u64) -> Table {
+        if let Some(s) = self.structs.get_mut(structure) {
+            s.size = s.size.saturating_sub(by);
+            for f in s.fields.values_mut().filter(|f| f.0 >= from) {
+                f.0 = f.0.saturating_sub(by);
+            }
+        }
+        self
+    }
+
+    /// The table under another name.
+    pub(super) fn named(self, name: String) -> Table {
+        Table { name, ..self }
+    }
+
     /// A table whose every offset from `from` on is `by` larger: for tests that must see a wrong table refused.
     pub fn shifted(&self, structure: &str, from: u64, by: u64) -> Table {
         let mut t = self.clone();

@@ -108,7 +108,7 @@ pub(crate) fn prove_each(target: &Target, lists: &[Vec<Table>]) -> Vec<Result<Pr
     lists.iter().map(|tables| prove(&image, &identity, &python, tables, capture::Moment::Still)).collect()
 }
 
-fn options() -> TakeOptions {
+pub(crate) fn options() -> TakeOptions {
     TakeOptions {
         guardian: env!("CARGO_BIN_EXE_exuvia").into(),
         // A loaded machine is no reason to fail: the pause is not what is tested here.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod explained;
+mod incremental;
 mod look;
 mod origins;
 mod shifts;
