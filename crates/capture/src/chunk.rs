@@ -59,13 +59,14 @@ pub(crate) enum Rows {
 /// One thread's room, used again for each chunk.
 struct Room<'w, 'm> {
     types: TypeCache<'w, 'm>,
+    rows: ObjectRows,
     links: Vec<Link>,
     sorted: LinkRows,
 }
 
 impl<'w, 'm> Room<'w, 'm> {
     fn new(reached: &Reached<'w, 'm>) -> Self {
-        Room { types: TypeCache::new(&reached.world().heap), links: Vec::new(), sorted: LinkRows::default() }
+        Room { types: TypeCache::new(&reached.world().heap), rows: ObjectRows::default(), links: Vec::new(), sorted: LinkRows::default() }
     }
 }
 
@@ -95,11 +96,10 @@ impl<'w, 'm> Walk<'_, 'w, 'm> {
     fn chunk(&self, room: &mut Room<'w, 'm>, chunk: &Chunk) -> Result<Done, FileError> {
         let heap = &self.reached.world().heap;
         let arenas = &self.reached.world().arenas;
-        let rows = ObjectRows { first: chunk.first, ..ObjectRows::default() };
+        room.rows.begin(chunk.first);
         let labels = Local::default();
         room.links.clear();
-        let mut making =
-            Making { walk: self, rows, labels, packed: Vec::new(), codes: Vec::new(), modules: Vec::new(), room, failed: None };
+        let mut making = Making { walk: self, labels, packed: Vec::new(), codes: Vec::new(), modules: Vec::new(), room, failed: None };
         for piece in &chunk.pieces {
             match piece {
                 Piece::Arena(arena) => {
@@ -125,7 +125,6 @@ impl<'w, 'm> Walk<'_, 'w, 'm> {
 struct Making<'r, 'a, 'w, 'm> {
     walk: &'a Walk<'a, 'w, 'm>,
     room: &'r mut Room<'w, 'm>,
-    rows: ObjectRows,
     labels: Local,
     packed: Vec<(PackedLinks, Vec<u32>)>,
     codes: Vec<CodeRow>,
@@ -140,8 +139,8 @@ impl<'m> Making<'_, '_, '_, 'm> {
             // Not after a walk that has decoded it: the memory is a copy.
             let state = State::new(snapshot::Collector::Without, snapshot::Found::Reference, false);
             let nothing = Object { address: o.addr, type_index: 0, own_bytes: Bytes(0), footprint_bytes: Bytes(0), refcount: 0, state };
-            self.rows.objects.push(nothing);
-            self.rows.lengths.push(Details::NO_LENGTH);
+            self.room.rows.objects.push(nothing);
+            self.room.rows.lengths.push(Details::NO_LENGTH);
             return;
         };
         self.row(o, &t, arena);
@@ -151,7 +150,7 @@ impl<'m> Making<'_, '_, '_, 'm> {
     fn row(&mut self, o: &Obj<'m>, t: &TypeInfo, arena: Option<usize>) {
         let reached = self.walk.reached;
         let heap = &reached.world().heap;
-        let id = self.rows.first + self.rows.objects.len() as u32;
+        let id = self.room.rows.first + self.room.rows.objects.len() as u32;
         let type_row = reached.type_row(t).unwrap_or(0);
         self.words(o, t, id);
         let code = match t.decoder.kind {
@@ -177,7 +176,7 @@ impl<'m> Making<'_, '_, '_, 'm> {
         let footprint = both.footprint + body;
         let count = heap.refcount(o);
         let collector = reached.shared.collector(o, t);
-        self.rows.objects.push(Object {
+        self.room.rows.objects.push(Object {
             address: o.addr,
             type_index: type_row,
             own_bytes: Bytes(own),
@@ -202,11 +201,11 @@ impl<'m> Making<'_, '_, '_, 'm> {
             if t.decoder.kind == Kind::Module && &*t.name == "module" {
                 self.modules.push((id, name.clone()));
             }
-            self.rows.names.push((id, name));
+            self.room.rows.names.push((id, name));
         }
-        self.rows.lengths.push(length);
+        self.room.rows.lengths.push(length);
         if self.walk.values {
-            self.rows.values.extend(briefs::value(heap, o, t).map(|v| (id, v)));
+            self.room.rows.values.extend(briefs::value(heap, o, t).map(|v| (id, v)));
         }
         if t.decoder.kind == Kind::Code {
             self.codes.push(code_row(heap, o.addr, id));
@@ -258,9 +257,9 @@ impl<'m> Making<'_, '_, '_, 'm> {
                 if let Some(e) = self.failed {
                     return Err(e);
                 }
-                Rows::Packed { objects: packer.objects(&self.rows)?, links: self.packed }
+                Rows::Packed { objects: packer.objects(&self.room.rows)?, links: self.packed }
             }
-            None => Rows::Plain { objects: self.rows.objects, links: std::mem::take(&mut self.room.links) },
+            None => Rows::Plain { objects: std::mem::take(&mut self.room.rows.objects), links: std::mem::take(&mut self.room.links) },
         };
         Ok(Done { rows, labels: self.labels.keys, codes: self.codes, modules: self.modules })
     }

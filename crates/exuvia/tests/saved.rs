@@ -99,6 +99,36 @@ fn a_snapshot_answers_with_the_numbers_of_its_target() {
     run(&["object", &folder, "0x10"]).refused(3);
 }
 
+/// More objects than a row group has, whose holders and targets stand in several; one holder with more references than are shown.
+#[test]
+fn a_snapshot_of_many_row_groups_answers_alike() {
+    if !may_trace() {
+        return;
+    }
+    let scratch = Scratch::new().unwrap();
+    let target = Started::python(
+        "import gc; gc.disable()
+class First: pass
+class Last: pass
+first = First(); many = [[n, first] for n in range(1000, 140_000)]; table = {n: item for n, item in enumerate(many)}
+last = Last(); last.back, first.on, last.none = first, last, many[-1]",
+    );
+    let (pid, folder) = (target.pid(), texts(&scratch.path().join("snap")));
+    run(&["snapshot", "-o", &folder, &pid]).answered();
+    assert_eq!(comparable(json(&["types", "--json", &folder])), comparable(json(&["types", "--json", &pid])));
+    let mut looked = 0;
+    for (kind, limit) in [("__main__.First", "1"), ("__main__.Last", "1"), ("list", "3"), ("dict", "2"), ("type", "2"), ("int", "2")] {
+        for row in &json(&["objects", "--json", "--type", kind, "--limit", limit, &folder])[1..] {
+            let address = row["address"].as_str().unwrap();
+            let one = |target: &str| comparable(json(&["object", "--json", "--limit", "0", target, address])).remove(0);
+            let (saved, live) = (one(&folder), one(&pid));
+            assert!(saved["object"] == live["object"], "{kind} {address}: {:.2000} and {:.2000}", saved.to_string(), live.to_string());
+            looked += 1;
+        }
+    }
+    assert!(looked > 8, "{looked}");
+}
+
 #[test]
 fn no_value_of_the_target_is_in_it_unless_asked_for() {
     if !may_trace() {

@@ -44,6 +44,16 @@ impl Objects {
         }
     }
 
+    /// Forgets all and keeps the room.
+    pub fn clear(&mut self) {
+        self.address.clear();
+        self.type_index.clear();
+        self.own_bytes.clear();
+        self.footprint_bytes.clear();
+        self.refcount.clear();
+        self.state.clear();
+    }
+
     /// From whole columns; `None` where they differ in length.
     pub(crate) fn of_columns(
         address: Vec<Addr>,

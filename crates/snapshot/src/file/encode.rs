@@ -92,7 +92,7 @@ pub(crate) fn append<W: Write + Send>(writer: &mut SerializedFileWriter<W>, chun
 fn properties(spec: &TableSpec) -> WriterPropertiesPtr {
     let mut all = WriterProperties::builder()
         .set_compression(Compression::LZ4_RAW)
-        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_statistics_enabled(EnabledStatistics::None)
         .set_offset_index_disabled(true)
         .set_created_by(format!("exuvia {}", env!("CARGO_PKG_VERSION")))
         .set_writer_version(parquet::file::properties::WriterVersion::PARQUET_1_0)
@@ -100,7 +100,11 @@ fn properties(spec: &TableSpec) -> WriterPropertiesPtr {
     for c in spec.columns {
         let path = || ColumnPath::from(c.name);
         if c.kind.by_differences() {
-            all = all.set_column_dictionary_enabled(path(), false).set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED);
+            // Their least and greatest say which row groups are worth reading.
+            all = all
+                .set_column_dictionary_enabled(path(), false)
+                .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED)
+                .set_column_statistics_enabled(path(), EnabledStatistics::Chunk);
         } else if c.kind == Kind::Flag {
             all = all.set_column_dictionary_enabled(path(), false);
         }

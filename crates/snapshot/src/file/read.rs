@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use memory::{Addr, Bytes};
 
 use super::decode::Table;
-use super::inspect::{contents, inspect, labels, links, roots, Parts};
+use super::inspect::{contents, inspect, labels, roots, row_at, Found};
 use super::manifest::{self, Entry, Refused};
 use super::{meta, schema, FileError, Kind, FORMAT};
-use crate::{Collector, Found, Known, Objects, Snapshot, State, Type};
+use crate::{Collector, Known, Objects, Snapshot, State, Type};
 
 /// A snapshot's folder whose list of checksums was read.
 #[derive(Debug)]
@@ -76,18 +76,15 @@ impl Reader {
     /// A file is damaged or cannot be read.
     pub fn object(&self, address: Addr) -> Result<Snapshot, FileError> {
         let mut snapshot = self.types()?;
-        let kinds = snapshot.types.len();
-        let objects = self.table("objects", |t| objects(t, kinds))?;
-        let Some(row) = objects.addresses().iter().position(|a| *a == address) else { return Ok(snapshot) };
-        let rows = objects.len();
+        let objects = self.opened("objects")?;
+        let Some(row) = self.right("objects", row_at(&objects, address))? else { return Ok(snapshot) };
+        let types = &snapshot.types;
         let contents = self.table("types", contents)?;
-        let (lengths, names, values) =
-            self.table("objects", |t| Ok((t.optional_u64s("length")?, t.optional_texts("name")?, t.optional_texts("value")?)))?;
-        let labels = self.table("labels", |t| labels(t, kinds))?;
-        let links = self.table("references", |t| links(t, &labels, rows, row as u32))?;
-        let roots = self.table("roots", |t| roots(t, row as u32))?;
-        let parts = Parts { types: &snapshot.types, objects: &objects, contents, lengths, names, values };
-        snapshot.inspected = inspect(&parts, row, &links, roots);
+        let labels = self.table("labels", |t| labels(t, types.len()))?;
+        let found = self.table("references", |t| Found::read(t, &labels, objects.rows(), row))?;
+        let roots = self.table("roots", |t| roots(t, row))?;
+        let inspected = inspect(&objects, types, &contents, &labels, &found, roots, row);
+        snapshot.inspected = self.right("objects", inspected)?;
         Ok(snapshot)
     }
 
@@ -109,16 +106,25 @@ impl Reader {
         })
     }
 
-    /// Opens a table after its checksum was found right, and reads from it.
+    /// Opens a table and reads from it.
     fn table<R>(&self, name: &str, read: impl FnOnce(&Table) -> Result<R, String>) -> Result<R, FileError> {
+        self.right(name, read(&self.opened(name)?))
+    }
+
+    /// Opens a table after its checksum was found right.
+    fn opened(&self, name: &str) -> Result<Table, FileError> {
         let Some(spec) = schema::table(name) else { return Err(damaged(&self.folder, name, "no table of this name is known")) };
         let file = spec.file();
         let Some(entry) = self.entries.iter().find(|e| e.name == file) else {
             return Err(damaged(&self.folder, manifest::FILE, &format!("{file} is not in it")));
         };
         let opened = self.checked(entry)?;
-        let table = Table::open(opened, entry.bytes, spec).and_then(|t| read(&t));
-        table.map_err(|why| damaged(&self.folder, &file, &why))
+        self.right(name, Table::open(opened, entry.bytes, spec))
+    }
+
+    /// What was read of a table; where it does not fit, the table is damaged.
+    fn right<R>(&self, name: &str, read: Result<R, String>) -> Result<R, FileError> {
+        read.map_err(|why| damaged(&self.folder, &format!("{name}.parquet"), &why))
     }
 
     /// A file whose length and checksum are those of the list.
@@ -176,7 +182,7 @@ fn types(t: &Table) -> Result<Vec<Type>, String> {
     .collect()
 }
 
-fn objects(t: &Table, types: usize) -> Result<Objects, String> {
+pub(crate) fn objects(t: &Table, types: usize) -> Result<Objects, String> {
     let ((address, kind), ((own, footprint), (refcount, (collector, (found, immortal))))) = rayon::join(
         || (t.u64s("address"), t.u32s("type")),
         || {
@@ -193,7 +199,7 @@ fn objects(t: &Table, types: usize) -> Result<Objects, String> {
     let (collector, found, immortal) = (collector?, found?, immortal?);
     let state = collector.into_iter().zip(found).zip(immortal).map(|((c, f), immortal)| {
         let collector = Collector::ALL.get(c as usize).ok_or("an object has an unknown state of the collector")?;
-        let found = Found::ALL.get(f as usize).ok_or("an object was found by an unknown witness")?;
+        let found = crate::Found::ALL.get(f as usize).ok_or("an object was found by an unknown witness")?;
         Ok(State::new(*collector, *found, immortal))
     });
     let state = state.collect::<Result<Vec<State>, String>>()?;

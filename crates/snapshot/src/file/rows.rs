@@ -27,6 +27,17 @@ pub struct ObjectRows {
     pub values: Vec<(u32, String)>,
 }
 
+impl ObjectRows {
+    /// Forgets all and keeps the room, for rows from number `first` on.
+    pub fn begin(&mut self, first: u32) {
+        self.first = first;
+        self.objects.clear();
+        self.lengths.clear();
+        self.names.clear();
+        self.values.clear();
+    }
+}
+
 /// References of some objects, those of one label together.
 #[derive(Clone, Debug, Default)]
 pub struct LinkRows {
