@@ -42,7 +42,8 @@ impl<'o, 's> Names<'o, 's> {
         let follow = |from: u32, edge: usize, to: u32| !is_type(edge) && follow(from, edge, to);
         let paths = Paths::until(ownership.graph.edges(), &starts, follow, wanted);
         let mut roots = FxHashMap::default();
-        for root in &ownership.details.roots {
+        // A certain one names better than a word that a scan found.
+        for root in ownership.details.roots.iter().filter(|root| root.certain).chain(&ownership.details.roots) {
             roots.entry(root.target).or_insert(root);
         }
         Names { ownership, paths, roots }
@@ -97,6 +98,7 @@ impl<'o, 's> Names<'o, 's> {
             (Hold::C, _) => format!("held by C: a {}", ownership.type_name(node)),
             (_, Some(root)) => match (root.kind, &root.name) {
                 (LinkKind::Scanned, _) | (_, None) => root.root.clone(),
+                (LinkKind::Local, Some(name)) => format!("{}: local {name}", root.root),
                 (_, Some(name)) => format!("{}: {name}", root.root),
             },
             (_, None) => format!("a static {}", ownership.type_name(node)),

@@ -86,7 +86,14 @@ impl<'s> Ownership<'s> {
         let edges = graph.edges();
         let modules = modules(graph, details);
         let mut roots: Vec<(u32, Hold)> = modules.keys().map(|node| (*node, Hold::Module)).collect();
-        roots.extend(details.roots.iter().map(|root| (root.target, held_at(root.place))));
+        // A word that a scan found is a leftover where the count is explained without it: a free list's old entry, say.
+        let explained = graph.explained(&details.roots);
+        let unexplained = |node: u32| {
+            let counted = objects.refcounts().get(node as usize).copied().unwrap_or(0);
+            counted > explained.get(node as usize).copied().map_or(0, u64::from)
+        };
+        let held = details.roots.iter().filter(|root| root.certain || unexplained(root.target));
+        roots.extend(held.map(|root| (root.target, held_at(root.place))));
         // Static objects that nothing refers to, as small integers are.
         let states = objects.states().iter().enumerate();
         roots.extend(states.filter(|(_, s)| s.found() == Found::Root || s.immortal()).map(|(row, _)| (row as u32, Hold::Interpreter)));
@@ -153,11 +160,6 @@ impl<'s> Ownership<'s> {
         }
         shares
     }
-
-    /// References to each object that were found, certain ones: what explains its count.
-    pub fn explained(&self) -> Vec<u32> {
-        explained(self.graph, &self.details.roots)
-    }
 }
 
 fn held_at(place: RootPlace) -> Hold {
@@ -187,24 +189,6 @@ fn modules<'s>(graph: &Graph, details: &'s Details) -> FxHashMap<u32, &'s str> {
         }
     }
     all
-}
-
-/// References to each object that were found, certain ones, from objects and from roots.
-fn explained(graph: &Graph, roots: &[snapshot::RootLink]) -> Vec<u32> {
-    let mut counts = vec![0u32; graph.edges().len()];
-    let certain: Vec<bool> = graph.labels().iter().map(|label| label.certain).collect();
-    let mut count = |target: u32| {
-        if let Some(count) = counts.get_mut(target as usize) {
-            *count = count.saturating_add(1);
-        }
-    };
-    for (target, label) in graph.edges().targets().iter().zip(graph.label_places()) {
-        if certain.get(*label as usize).copied().unwrap_or(false) {
-            count(*target);
-        }
-    }
-    roots.iter().filter(|root| root.certain).for_each(|root| count(root.target));
-    counts
 }
 
 /// Those of `rest` that count more references than were found among all objects.

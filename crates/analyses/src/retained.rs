@@ -11,7 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use snapshot::LinkKind;
 
 use crate::naming::{joined, Names, Step};
-use crate::ownership::{Hold, Ownership};
+use crate::ownership::{Hold, Ownership, Share};
 
 /// A part that retains this share of its whole is the better answer: the whole is little more than a way to it.
 const MOST_OF_IT: f64 = 0.5;
@@ -33,6 +33,8 @@ pub struct Owner {
     pub address: Addr,
     /// The object's row; of a group that of the first.
     pub node: u32,
+    /// Its big parts are owners of their own, and this is what is left of it.
+    pub is_rest: bool,
     /// How many objects the owner is: 1, or the size of the group.
     pub owners: u64,
     /// What would go if it went.
@@ -45,8 +47,51 @@ pub struct Owner {
     pub made_of: Vec<(String, u64, Bytes)>,
 }
 
+/// Who holds the memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Retained {
+    /// The owners, the biggest first.
+    pub owners: Vec<Owner>,
+    /// What no owner that is listed retains.
+    pub rest_bytes: Bytes,
+    /// How many objects that are.
+    pub rest_objects: u64,
+    /// By what all objects are held in the end.
+    pub shares: Vec<(Hold, Share)>,
+    /// The footprint of all objects.
+    pub whole: Bytes,
+}
+
+impl Retained {
+    /// The part of the whole.
+    pub fn share(&self, bytes: Bytes) -> f64 {
+        if self.whole.0 == 0 {
+            0.0
+        } else {
+            bytes.0 as f64 / self.whole.0 as f64
+        }
+    }
+}
+
+/// Nothing smaller is called an owner.
+const OWNER_LEAST: u64 = 1024;
+/// Where there is a limit: the part of the whole below which nothing is called an owner.
+const SHARE_LEAST: u64 = 500;
+
+/// The owners that retain most, at most `limit`.
+pub fn retained(ownership: &Ownership<'_>, limit: Option<usize>) -> Retained {
+    let below = ownership.tree.below();
+    let shares = ownership.shares();
+    let (whole, count) = shares.iter().fold((0, 0), |(bytes, objects), (_, share)| (bytes + share.bytes.0, objects + share.objects));
+    let least = if limit.is_some() { (whole / SHARE_LEAST).max(OWNER_LEAST) } else { OWNER_LEAST };
+    let owners = owners(ownership, &below, least, limit.unwrap_or(usize::MAX));
+    let rest_bytes = Bytes(whole.saturating_sub(owners.iter().map(|o| o.retained_bytes.0).sum()));
+    let rest_objects = count.saturating_sub(owners.iter().map(|o| o.objects).sum());
+    Retained { owners, rest_bytes, rest_objects, shares, whole: Bytes(whole) }
+}
+
 /// The owners that retain most, the biggest first, at most `limit`; none below `least` bytes.
-pub fn owners(ownership: &Ownership<'_>, below: &Edges, least: u64, limit: usize) -> Vec<Owner> {
+fn owners(ownership: &Ownership<'_>, below: &Edges, least: u64, limit: usize) -> Vec<Owner> {
     let found = choose(ownership, below, least.max(1), limit);
     let wanted: Vec<u32> = found.iter().flat_map(|one| one.nodes.iter().copied().take(GROUP_SAMPLE)).collect();
     let names = Names::of(ownership, &wanted);
@@ -129,6 +174,7 @@ fn described(ownership: &Ownership<'_>, below: &Edges, names: &Names<'_, '_>, on
         type_name: ownership.type_name(node).to_owned(),
         address: ownership.objects.addresses().get(node as usize).copied().unwrap_or_default(),
         node,
+        is_rest: !one.parts.is_empty(),
         owners: one.nodes.len() as u64,
         retained_bytes: Bytes(one.retained),
         objects: made.objects,

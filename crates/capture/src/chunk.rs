@@ -77,7 +77,7 @@ pub(crate) struct Link {
     pub(crate) label: u32,
     pub(crate) holder: u32,
     pub(crate) target: u32,
-    position: u32,
+    pub(crate) position: u32,
 }
 
 impl<'w, 'm> Walk<'_, 'w, 'm> {

@@ -9,7 +9,7 @@ use snapshot::file::{Draft, FileError};
 use snapshot::{Content, Coverage, Details, FrameRow, Graph, Objects, RegionRow, RootLink, ThreadRow};
 
 use crate::briefs;
-use crate::chunk::{code_facts, Rows, Walk};
+use crate::chunk::{code_facts, Link, Rows, Walk};
 use crate::edges::name_text;
 use crate::ids::Ids;
 use crate::labels::Labels;
@@ -68,8 +68,13 @@ pub(crate) fn graph(reached: &mut Reached<'_, '_>, coverage: &mut Coverage) -> R
     let (mut lengths, mut targets, mut label) = (vec![0u32; ids.len()], Vec::new(), Vec::new());
     walk.all(|mut chunk| {
         let numbers = labels.numbers(heap, &chunk.labels, coverage);
-        if let Rows::Plain { mut objects, links } = chunk.rows {
+        if let Rows::Plain { mut objects, mut links } = chunk.rows {
             all.append(&mut objects);
+            // In the order in which a snapshot's file gives them too.
+            let number = |link: &Link| numbers.get(link.label as usize).copied().unwrap_or(u32::MAX);
+            for row in links.chunk_by_mut(|a, b| a.holder == b.holder) {
+                row.sort_unstable_by_key(|link| (number(link), link.position, link.target));
+            }
             for link in links {
                 let Some(number) = numbers.get(link.label as usize) else { continue };
                 if let Some(length) = lengths.get_mut(link.holder as usize) {
@@ -86,7 +91,9 @@ pub(crate) fn graph(reached: &mut Reached<'_, '_>, coverage: &mut Coverage) -> R
     })?;
     small(reached, &ids, &mut details);
     let graph = Edges::from_rows(lengths.into_iter(), targets).and_then(|edges| Graph::new(edges, label, labels.all));
-    Ok((all, graph.unwrap_or_default(), details))
+    let mut graph = graph.unwrap_or_default();
+    graph.drop_leftovers(&all, &details.roots);
+    Ok((all, graph, details))
 }
 
 /// What is small: roots, threads, frames, mappings.

@@ -23,6 +23,8 @@ pub(crate) enum Question<'a> {
     Types,
     /// Every object.
     Objects,
+    /// Every object with its references.
+    Graph,
     /// One object with its references.
     Object(Addr),
     /// All that a snapshot's file keeps, written while it is found: into this folder, or where there is none, kept packed.
@@ -63,6 +65,7 @@ fn saved(folder: &Path, question: Question<'_>) -> Result<Snapshot, Trouble> {
     let read = Reader::open(folder).and_then(|reader| match question {
         Question::Types => reader.types(),
         Question::Objects | Question::Everything(_) => reader.objects(),
+        Question::Graph => reader.graph(),
         Question::Object(address) => reader.object(address),
     });
     std::panic::set_hook(told);

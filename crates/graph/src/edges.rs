@@ -100,6 +100,32 @@ impl Edges {
         self.targets.get(self.range(node)).unwrap_or_default()
     }
 
+    /// Leaves out the edges, told by their place among all, that `keep` refuses.
+    pub fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+        let mut place = 0;
+        let mut kept = 0u32;
+        for node in 0..self.len() {
+            let end = self.starts.get(node + 1).map_or(0, |end| *end as usize);
+            if let Some(start) = self.starts.get_mut(node) {
+                *start = kept;
+            }
+            while place < end {
+                if keep(place) {
+                    let target = self.targets.get(place).copied().unwrap_or(NONE);
+                    if let Some(slot) = self.targets.get_mut(kept as usize) {
+                        *slot = target;
+                    }
+                    kept += 1;
+                }
+                place += 1;
+            }
+        }
+        if let Some(last) = self.starts.last_mut() {
+            *last = kept;
+        }
+        self.targets.truncate(kept as usize);
+    }
+
     /// The same edges, each turned round; a row is in the order of the edges' old holders.
     pub fn reversed(&self) -> Edges {
         Edges::gather(self.len(), |tell| {
@@ -124,6 +150,9 @@ mod tests {
         assert_eq!([edges.of(0), edges.of(1), edges.of(2), edges.of(3)], [&[1, 2, 1][..], &[1], &[0], &[]]);
         let back = edges.reversed();
         assert_eq!([back.of(0), back.of(1), back.of(2)], [&[2][..], &[0, 0, 1], &[0]]);
+        let mut some = edges.clone();
+        some.retain(|place| ![0, 3].contains(&place));
+        assert_eq!([some.of(0), some.of(1), some.of(2)], [&[2, 1][..], &[], &[0]]);
         assert_eq!(Edges::from_rows([3, 1, 1].into_iter(), vec![1, 2, 1, 1, 0]), Some(edges));
         assert_eq!(Edges::from_rows([1].into_iter(), vec![1]), None);
         assert_eq!(Edges::from_rows([2].into_iter(), vec![0]), None);

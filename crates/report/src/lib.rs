@@ -16,6 +16,7 @@ mod json;
 pub mod object;
 pub mod objects;
 pub mod processes;
+pub mod retained;
 pub mod saved;
 mod table;
 pub mod text;

@@ -2,7 +2,7 @@
 
 use graph::Edges;
 
-use crate::{LinkKind, LinkLabel};
+use crate::{LinkKind, LinkLabel, Objects, RootLink};
 
 /// The references of all objects. An object is named by its row in [`Objects`](crate::Objects), which is sorted by address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,49 @@ impl Graph {
     pub fn new(edges: Edges, label: Vec<u32>, labels: Vec<LinkLabel>) -> Option<Graph> {
         let whole = label.len() == edges.edges() && label.iter().all(|l| (*l as usize) < labels.len());
         whole.then_some(Graph { edges, label, labels })
+    }
+
+    /// References to each object that were found and are certain, from objects and from roots: what explains its count.
+    pub fn explained(&self, roots: &[RootLink]) -> Vec<u32> {
+        let mut counts = vec![0u32; self.edges.len()];
+        let certain: Vec<bool> = self.labels.iter().map(|label| label.certain).collect();
+        let mut count = |target: u32| {
+            if let Some(count) = counts.get_mut(target as usize) {
+                *count = count.saturating_add(1);
+            }
+        };
+        for (target, label) in self.edges.targets().iter().zip(&self.label) {
+            if certain.get(*label as usize).copied().unwrap_or(false) {
+                count(*target);
+            }
+        }
+        roots.iter().filter(|root| root.certain).for_each(|root| count(root.target));
+        counts
+    }
+
+    /// Leaves out what a scan found of objects whose counts are explained without it: old entries of a frame's stack, say.
+    pub fn drop_leftovers(&mut self, objects: &Objects, roots: &[RootLink]) {
+        if self.labels.iter().all(|label| label.certain) {
+            return;
+        }
+        let explained = self.explained(roots);
+        let counts = objects.refcounts();
+        let (labels, label, targets) = (&self.labels, &self.label, self.edges.targets());
+        let keep: Vec<bool> = label
+            .iter()
+            .zip(targets)
+            .map(|(label, target)| {
+                let (found, counted) = (explained.get(*target as usize), counts.get(*target as usize));
+                labels.get(*label as usize).is_some_and(|l| l.certain) || counted > found.map(|n| u64::from(*n)).as_ref()
+            })
+            .collect();
+        let kept = |place: usize| keep.get(place).copied().unwrap_or(true);
+        self.edges.retain(kept);
+        let mut place = 0;
+        self.label.retain(|_| {
+            place += 1;
+            kept(place - 1)
+        });
     }
 
     /// Who refers to whom.

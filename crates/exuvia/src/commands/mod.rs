@@ -4,6 +4,7 @@ mod doctor;
 mod list;
 mod object;
 mod objects;
+mod retained;
 mod snapshot;
 mod types;
 
@@ -22,6 +23,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Object(args)) => object::run(&args),
         Some(Command::Snapshot(args)) => snapshot::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
+        Some(Command::Retained(args)) => retained::run(&args),
         None => list::run(),
     }
 }
@@ -37,4 +39,9 @@ fn again(target: &Chosen) -> Again {
 
 fn lossy(word: &OsString) -> String {
     word.to_string_lossy().into_owned()
+}
+
+/// A snapshot that should have had its references.
+fn no_graph() -> Trouble {
+    Trouble::own("the references were not kept", "the look gave no graph".to_string())
 }

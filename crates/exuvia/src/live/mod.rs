@@ -192,6 +192,7 @@ impl Call<'_> {
         let detail = match self.question {
             Question::Types => Detail::Types,
             Question::Objects => Detail::Objects,
+            Question::Graph => Detail::Graph,
             Question::Object(address) => Detail::Object { address, values },
             Question::Everything(folder) => {
                 // Each look its own: the best of several is kept, the others' leave nothing.

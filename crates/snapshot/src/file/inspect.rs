@@ -4,7 +4,7 @@ use memory::Addr;
 use rayon::prelude::*;
 
 use super::decode::Table;
-use crate::{Brief, Content, Holder, Inspected, Label, LinkKind, LinkLabel, Reference, References, RootLink, Type};
+use crate::{Brief, Content, Holder, Inspected, Label, LinkKind, LinkLabel, Reference, References, RootLink, RootPlace, Type};
 
 /// Most references that are shown in one direction, as `capture` shows them; the total is always told.
 const SHOWN: usize = 1000;
@@ -276,17 +276,26 @@ impl Found {
     }
 }
 
-/// The roots that hold an object.
-pub(crate) fn roots(t: &Table, row: u32) -> Result<Vec<RootLink>, String> {
+/// References from what is no object.
+pub(crate) fn roots(t: &Table) -> Result<Vec<RootLink>, String> {
     let columns = t.texts("root")?.into_iter().zip(t.texts("kind")?).zip(t.optional_texts("name")?);
     let rest = t.u32s("position")?.into_iter().zip(t.flags("certain")?).zip(t.u32s("target")?);
     columns
         .zip(rest)
-        .filter(|(_, (_, target))| *target == row)
         .map(|(((root, word), name), ((position, certain), target))| {
-            Ok(RootLink { place: crate::RootPlace::Frame, root, kind: kind(&word)?, name, position, certain, target })
+            Ok(RootLink { place: place(&root, name.as_deref()), root, kind: kind(&word)?, name, position, certain, target })
         })
         .collect()
+}
+
+/// What part of the interpreter a root is in, by the words that `capture` writes.
+fn place(root: &str, name: Option<&str>) -> RootPlace {
+    match root {
+        _ if root.contains(", frame of ") || (root.starts_with("thread ") && name == Some("frame")) => RootPlace::Frame,
+        _ if root.starts_with("thread ") => RootPlace::Thread,
+        _ if root.starts_with("interpreter") => RootPlace::Interpreter,
+        _ => RootPlace::Static,
+    }
 }
 
 /// The answer to `object`, of the object of number `row`.

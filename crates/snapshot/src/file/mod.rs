@@ -10,6 +10,7 @@ mod decode;
 mod draft;
 mod encode;
 mod error;
+mod graph;
 mod inspect;
 mod manifest;
 mod meta;

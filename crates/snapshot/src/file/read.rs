@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use memory::{Addr, Bytes};
 
 use super::decode::Table;
+use super::graph::{graph, Small};
 use super::inspect::{contents, inspect, labels, roots, row_at, Found};
 use super::manifest::{self, Entry, Refused};
 use super::{meta, schema, FileError, Kind, FORMAT};
-use crate::{Collector, Known, Objects, Snapshot, State, Type};
+use crate::{Collector, Details, Known, Objects, Snapshot, State, Type};
 
 /// A snapshot's folder whose list of checksums was read.
 #[derive(Debug)]
@@ -82,9 +83,35 @@ impl Reader {
         let contents = self.table("types", contents)?;
         let labels = self.table("labels", |t| labels(t, types.len()))?;
         let found = self.table("references", |t| Found::read(t, &labels, objects.rows(), row))?;
-        let roots = self.table("roots", |t| roots(t, row))?;
+        let mut roots = self.table("roots", roots)?;
+        roots.retain(|root| root.target == row);
         let inspected = inspect(&objects, types, &contents, &labels, &found, roots, row);
         snapshot.inspected = self.right("objects", inspected)?;
+        Ok(snapshot)
+    }
+
+    /// That, and every reference, with what else questions about ownership need.
+    ///
+    /// # Errors
+    /// A file is damaged or cannot be read.
+    pub fn graph(&self) -> Result<Snapshot, FileError> {
+        let mut snapshot = self.objects()?;
+        let (kinds, rows) = (snapshot.types.len(), snapshot.objects.as_ref().map_or(0, Objects::len));
+        let labels = self.table("labels", |t| labels(t, kinds))?;
+        let mut graph = self.table("references", |t| graph(t, labels, rows))?;
+        let small = Small::of(rows);
+        let details = Details {
+            contents: self.table("types", contents)?,
+            modules: self.table("modules", |t| small.modules(t))?,
+            roots: self.table("roots", |t| small.roots(t))?,
+            codes: self.table("code", |t| small.codes(t))?,
+            threads: self.table("threads", Small::threads)?,
+            ..Details::default()
+        };
+        if let Some(objects) = &snapshot.objects {
+            graph.drop_leftovers(objects, &details.roots);
+        }
+        (snapshot.graph, snapshot.details) = (Some(graph), Some(details));
         Ok(snapshot)
     }
 

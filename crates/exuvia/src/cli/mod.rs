@@ -1,5 +1,7 @@
 //! Arguments: what the commands take, how they explain themselves, and how wrong ones are refused.
 
+mod explain;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use memory::Addr;
 
+pub(crate) use self::explain::Retained;
 use crate::trouble::Trouble;
 
 /// Parses the command line; help and version are printed here.
@@ -36,7 +39,9 @@ See       what a Python process holds
   snapshot  a process's heap as a folder, for later and for SQL
   doctor    what works here and on a process, and what to do where it does not
 
-Explain   who holds it                (no command yet)
+Explain   who holds it
+  retained  the owners, by what would go if they went
+
 Shrink    what would make it smaller  (no command yet)
 Prove     the difference              (no command yet)
 
@@ -79,6 +84,7 @@ pub(crate) enum Command {
     Object(Object),
     Snapshot(Snapshot),
     Doctor(Doctor),
+    Retained(Retained),
 }
 
 /// How many instances each type has, and what they cost.
@@ -463,7 +469,7 @@ fn refusal(e: &clap::Error, command: Option<&OsString>) -> Trouble {
     let what = lines.next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':').to_string();
     let rest: Vec<&str> = lines.collect();
     let pick = |mark: &str| rest.iter().find_map(|l| l.strip_prefix(mark)).map(|l| l.trim().to_string());
-    let known = command.and_then(|c| c.to_str()).filter(|c| ["types", "objects", "object", "snapshot", "doctor"].contains(c));
+    let known = command.and_then(|c| c.to_str()).filter(|c| ["types", "objects", "object", "snapshot", "doctor", "retained"].contains(c));
     // "invalid value 'x' for '--mode <MODE>': the reason" carries its own why.
     let (what, reason) = match what.split_once("': ") {
         Some((head, reason)) => (format!("{head}'"), Some(reason.to_string())),

@@ -1,0 +1,26 @@
+//! `exuvia retained`.
+
+use analyses::ownership::Ownership;
+
+use crate::cli::{self, Retained};
+use crate::look::{self, Question};
+use crate::screen;
+use crate::trouble::Trouble;
+
+pub(crate) fn run(args: &Retained) -> Result<(), Trouble> {
+    let target = args.target.chosen("retained")?;
+    args.look.check(&target)?;
+    let looked = look::take(&target, &args.look, Question::Graph)?;
+    let snapshot = &looked.snapshot;
+    let ownership = Ownership::of(snapshot).ok_or_else(super::no_graph)?;
+    let limit = cli::limit(args.limit, args.look.json, report::retained::FIRST_SCREEN);
+    let owners = analyses::retained::retained(&ownership, limit);
+    screen::print(|out| {
+        if args.look.json {
+            report::retained::json(out, snapshot, &owners)
+        } else {
+            report::retained::table(out, snapshot, &owners, &screen::style(super::again(&target)))
+        }
+    })?;
+    looked.finish()
+}

@@ -1,0 +1,151 @@
+//! Who holds the memory: planted truths with known objects, on every interpreter, live and from a snapshot.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "common/mod.rs"]
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{may_trace, run, Started};
+use serde_json::Value;
+use testbed::Scratch;
+
+/// Owners of every kind, each with the ids of exactly what it keeps alive. `facts` is where the script writes them.
+const PLANTED: &str = r#"
+import gc, json, sys, threading
+
+class Plain:
+    def __init__(self, n):
+        self.number = n + 100000
+        self.text = "text %d" % (n + 100000)
+
+class Holder:
+    shared = None
+    def __init__(self):
+        self.items = {}
+
+def whole(objects):
+    """The ids of these objects and of all that they alone hold, by what they are made of: no classes, no small ints."""
+    seen, ahead = {}, list(objects)
+    while ahead:
+        o = ahead.pop()
+        if id(o) in seen or isinstance(o, type) or (isinstance(o, int) and -6 < o < 257):
+            continue
+        if isinstance(o, str) and len(o) < 2:
+            continue
+        seen[id(o)] = o
+        if isinstance(o, dict):
+            ahead.extend(o.values())
+            ahead.extend(k for k in o if not isinstance(k, str) or not k.isidentifier())
+        elif isinstance(o, (list, tuple, set)):
+            ahead.extend(o)
+        elif isinstance(o, (Plain, Holder)):
+            ahead.append(vars(o)) if DICTS else ahead.extend(vars(o).values())
+    return sorted(seen)
+
+# From 3.11 on an instance has no dict until somebody asks for it; asking would make one.
+DICTS = sys.version_info < (3, 11)
+
+LIST = [Plain(n) for n in range(2000)]
+CACHE = Holder()
+for n in range(1500):
+    CACHE.items["key %d" % n] = ["value %d" % n] * 3
+Holder.shared = [bytes([n % 256]) * 700 for n in range(1000)]
+started = threading.Event()
+stop = threading.Event()
+local_ids = []
+def worker():
+    mine = [(n + 100000, "local %d" % n) for n in range(3000)]
+    local_ids.extend(whole([mine]))
+    started.set()
+    stop.wait()
+thread = threading.Thread(target=worker, daemon=True)
+thread.start()
+started.wait()
+gc.collect()
+gc.disable()
+class Knot: pass
+for n in range(500):
+    a, b = Knot(), Knot()
+    a.other, b.other, a.load = b, a, bytes([n % 256]) * 1000
+del a, b
+def instances(o):
+    if DICTS:
+        return whole(o)
+    # Without asking for dicts: what they hold is known by construction.
+    out = []
+    for x in o:
+        out.append(id(x))
+        for name in ("number", "text"):
+            out.append(id(getattr(x, name)))
+    return sorted(set(out))
+facts = {
+    "__main__.LIST": [id(LIST)] + instances(LIST),
+    "__main__.CACHE.items": whole([CACHE.items]),
+    "__main__.Holder.shared": whole([Holder.shared]),
+    "local mine": local_ids,
+}
+json.dump(facts, open(FACTS, "w"))
+del facts, local_ids[:]
+"#;
+
+#[test]
+fn owners_retain_exactly_what_was_planted() {
+    if !may_trace() {
+        return;
+    }
+    testbed::for_each_interpreter(|py| {
+        let scratch = Scratch::new().unwrap();
+        let facts = scratch.path().join("facts.json");
+        let target = Started::python_of(&py.path, &format!("FACTS = {:?}\n{PLANTED}", facts.to_str().unwrap()));
+        let facts: BTreeMap<String, Vec<u64>> = serde_json::from_str(&std::fs::read_to_string(&facts).unwrap()).unwrap();
+        let folder = scratch.path().join("snapshot");
+        let folder = folder.to_str().unwrap();
+        run(&["snapshot", &target.pid(), "-o", folder, "--json"]).answered();
+        let listed = run(&["objects", "--json", folder]);
+        let footprints: BTreeMap<u64, u64> = listed
+            .answered()
+            .lines()
+            .skip(1)
+            .map(|line| {
+                let row: Value = serde_json::from_str(line).unwrap();
+                let address = row["address"].as_str().unwrap().trim_start_matches("0x");
+                (u64::from_str_radix(address, 16).unwrap(), row["footprint_bytes"].as_u64().unwrap())
+            })
+            .collect();
+        let (live, saved) = (owners(&target.pid()), owners(folder));
+        let shown = |answer: &Value| -> Vec<String> {
+            answer["owners"].as_array().unwrap().iter().take(9).map(|o| format!("{} {}", o["name"], o["retained_bytes"])).collect()
+        };
+        for answer in [&live, &saved] {
+            let all = answer["owners"].as_array().unwrap();
+            for (name, ids) in &facts {
+                let found = all.iter().find(|o| o["path"].as_str().unwrap().ends_with(name.as_str()));
+                let found = found.unwrap_or_else(|| panic!("no owner {name} of {}: {:#?}", py.name, shown(answer)));
+                let bytes: u64 = ids.iter().map(|id| footprints.get(id).unwrap_or_else(|| panic!("{name}: no object {id:#x}"))).sum();
+                assert_eq!((found["objects"].as_u64(), found["retained_bytes"].as_u64()), (Some(ids.len() as u64), Some(bytes)), "{name}");
+            }
+            // All bytes are somebody's, and the planted knots are garbage: 1,000 instances, what they load and their dicts.
+            let held = |word: &str| {
+                let all = answer["held_by"].as_array().unwrap();
+                let one = all.iter().find(|h| h["hold"] == word).unwrap();
+                (one["bytes"].as_u64().unwrap(), one["objects"].as_u64().unwrap())
+            };
+            let total: u64 = answer["held_by"].as_array().unwrap().iter().map(|h| h["bytes"].as_u64().unwrap()).sum();
+            assert_eq!(Some(total), answer["coverage"]["footprint_bytes"].as_u64());
+            let rows: u64 = all.iter().map(|o| o["retained_bytes"].as_u64().unwrap()).sum();
+            assert_eq!(rows + answer["rest_bytes"].as_u64().unwrap(), total);
+            let (_, garbage) = held("garbage");
+            let dicts = if py.minor < 11 { 1000 } else { 0 };
+            assert!((1500 + dicts..1500 + dicts + 60).contains(&garbage), "garbage: {garbage}");
+        }
+        assert_eq!(shown(&live), shown(&saved), "{}", py.name);
+    });
+}
+
+/// All owners of a target.
+fn owners(target: &str) -> Value {
+    let ran = run(&["retained", "--json", "--limit", "0", target]);
+    serde_json::from_str(ran.answered()).unwrap()
+}
