@@ -182,10 +182,10 @@ fn modules<'s>(graph: &Graph, details: &'s Details) -> FxHashMap<u32, &'s str> {
         .map(|link| link.target)
         .collect();
     let mut all = FxHashMap::default();
-    for (node, name) in details.modules.iter().filter(|(node, _)| listed.contains(node)) {
-        all.insert(*node, name.as_str());
-        if let Some(dict) = graph.named(*node, LinkKind::Field, "__dict__") {
-            all.insert(dict, name.as_str());
+    for module in details.modules.iter().filter(|m| listed.contains(&m.object)) {
+        all.insert(module.object, module.name.as_str());
+        if let Some(dict) = graph.named(module.object, LinkKind::Field, "__dict__") {
+            all.insert(dict, module.name.as_str());
         }
     }
     all

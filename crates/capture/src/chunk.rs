@@ -5,14 +5,16 @@ use cpython::heap::TypeCache;
 use cpython::objects::Kind;
 use cpython::types::TypeInfo;
 use cpython::visit::{Torn, Visitor};
-use cpython::{Label, Obj};
+use cpython::{names, Label, Obj};
 use memory::{Addr, Bytes, Memory};
 use rayon::prelude::*;
 use snapshot::file::{FileError, LinkRows, ObjectRows, PackedLinks, PackedObjects, Packer};
-use snapshot::{CodeRow, Details, Object, Objects, State};
+use snapshot::{CodeRow, Details, ModuleRow, Object, Objects, Shape, State, Unit};
 
 use crate::briefs;
 use crate::edges::{Edge, Teller};
+use crate::facts::{Elements, Noter};
+use crate::fingerprint::FingerprintKey;
 use crate::ids::{Chunk, Ids, Piece};
 use crate::inspect::frame_object_code;
 use crate::labels::{Key, Local};
@@ -32,6 +34,8 @@ pub(crate) struct Walk<'a, 'w, 'm> {
     pub(crate) ids: &'a Ids<'w, 'm>,
     /// Packs rows; without it they are given as they are.
     pub(crate) packer: Option<&'a Packer>,
+    /// Notes what is kept instead of values, with fingerprints by this key.
+    pub(crate) key: Option<FingerprintKey>,
     /// Values were asked for.
     pub(crate) values: bool,
 }
@@ -41,7 +45,7 @@ pub(crate) struct Done {
     pub(crate) rows: Rows,
     pub(crate) labels: Vec<Key>,
     pub(crate) codes: Vec<CodeRow>,
-    pub(crate) modules: Vec<(u32, String)>,
+    pub(crate) modules: Vec<ModuleRow>,
 }
 
 /// The rows of a chunk.
@@ -62,11 +66,14 @@ struct Room<'w, 'm> {
     rows: ObjectRows,
     links: Vec<Link>,
     sorted: LinkRows,
+    noter: Option<Noter<'w, 'm>>,
 }
 
 impl<'w, 'm> Room<'w, 'm> {
-    fn new(reached: &Reached<'w, 'm>) -> Self {
-        Room { types: TypeCache::new(&reached.world().heap), rows: ObjectRows::default(), links: Vec::new(), sorted: LinkRows::default() }
+    fn new(reached: &Reached<'w, 'm>, key: Option<FingerprintKey>) -> Self {
+        let heap = &reached.world().heap;
+        let noter = key.map(|key| Noter::new(heap, key));
+        Room { types: TypeCache::new(heap), rows: ObjectRows::default(), links: Vec::new(), sorted: LinkRows::default(), noter }
     }
 }
 
@@ -84,7 +91,8 @@ impl<'w, 'm> Walk<'_, 'w, 'm> {
     /// Reads all chunks, on all cores, and gives them to `each` in their order.
     pub(crate) fn all(&self, mut each: impl FnMut(Done) -> Result<(), FileError>) -> Result<(), FileError> {
         for chunks in self.ids.chunks.chunks(rayon::current_num_threads() * CHUNKS_A_THREAD) {
-            let done: Vec<_> = chunks.par_iter().map_init(|| Room::new(self.reached), |room, chunk| self.chunk(room, chunk)).collect();
+            let done: Vec<_> =
+                chunks.par_iter().map_init(|| Room::new(self.reached, self.key), |room, chunk| self.chunk(room, chunk)).collect();
             for chunk in done {
                 each(chunk?)?;
             }
@@ -128,7 +136,7 @@ struct Making<'r, 'a, 'w, 'm> {
     labels: Local,
     packed: Vec<(PackedLinks, Vec<u32>)>,
     codes: Vec<CodeRow>,
-    modules: Vec<(u32, String)>,
+    modules: Vec<ModuleRow>,
     failed: Option<FileError>,
 }
 
@@ -141,6 +149,7 @@ impl<'m> Making<'_, '_, '_, 'm> {
             let nothing = Object { address: o.addr, type_index: 0, own_bytes: Bytes(0), footprint_bytes: Bytes(0), refcount: 0, state };
             self.room.rows.objects.push(nothing);
             self.room.rows.lengths.push(Details::NO_LENGTH);
+            self.room.rows.facts.shapes.push(Shape::default());
             return;
         };
         self.row(o, &t, arena);
@@ -152,20 +161,32 @@ impl<'m> Making<'_, '_, '_, 'm> {
         let heap = &reached.world().heap;
         let id = self.room.rows.first + self.room.rows.objects.len() as u32;
         let type_row = reached.type_row(t).unwrap_or(0);
-        self.words(o, t, id);
+        let length = self.words(o, t, id);
+        if let Some(noter) = &mut self.room.noter {
+            noter.note(id, o, t, &mut self.room.rows.facts);
+        }
+        let mut elements = Elements::default();
         let code = match t.decoder.kind {
             Kind::Frame | Kind::Generator => frame_object_code(heap, o).unwrap_or_default(),
             _ => Addr::NULL,
         };
         let mut nth = 0;
         let (ids, labels, links) = (self.walk.ids, &mut self.labels, &mut self.room.links);
+        let mut noter = self.room.noter.as_mut().filter(|_| briefs::unit(t) == Some(Unit::Item));
         let mut teller = Teller::new(|e: Edge| {
             let Some(target) = ids.of(e.to) else { return };
+            if let Some(noter) = &mut noter {
+                elements.meet(&e, length, || noter.type_row(reached, e.to));
+            }
+            if !e.held {
+                return;
+            }
             let label = labels.number(type_row, nth, &e);
             nth += 1;
             links.push(Link { label, holder: id, target, position: e.position });
         });
         teller.begin(t.is_dict() && reached.is_namespace(o.addr), code);
+        teller.with_values_held_elsewhere = true;
         let mut both = Both { teller, shared: &reached.shared, footprint: 0 };
         // What was told before a fault stands, and the first walk counted the gap.
         let own = heap.decode(o, t, &mut both).unwrap_or_else(|_| heap.pre_header(o, t) + t.basic);
@@ -174,6 +195,9 @@ impl<'m> Making<'_, '_, '_, 'm> {
             None => reached.shared.outside_bytes(o, t, own, both.footprint),
         };
         let footprint = both.footprint + body;
+        if let Some(noter) = noter {
+            noter.elements(id, o, t, elements, reached, &mut self.room.rows.facts);
+        }
         let count = heap.refcount(o);
         let collector = reached.shared.collector(o, t);
         self.room.rows.objects.push(Object {
@@ -191,15 +215,15 @@ impl<'m> Making<'_, '_, '_, 'm> {
         }
     }
 
-    /// Length, name, value, and what code says of itself.
-    fn words(&mut self, o: &Obj<'m>, t: &TypeInfo, id: u32) {
+    /// Length, name, value, and what code and modules say of themselves. Gives the length.
+    fn words(&mut self, o: &Obj<'m>, t: &TypeInfo, id: u32) -> u64 {
         let heap = &self.walk.reached.world().heap;
         let mut length = Details::NO_LENGTH;
         if briefs::unit(t).is_some() {
             length = briefs::length(heap, o, t).unwrap_or(Details::NO_LENGTH);
         } else if let Some(name) = briefs::name(heap, o, t) {
-            if t.decoder.kind == Kind::Module && &*t.name == "module" {
-                self.modules.push((id, name.clone()));
+            if t.decoder.kind == Kind::Module {
+                self.modules.push(ModuleRow { object: id, name: name.clone(), file: names::module_file(heap, o) });
             }
             self.room.rows.names.push((id, name));
         }
@@ -210,6 +234,7 @@ impl<'m> Making<'_, '_, '_, 'm> {
         if t.decoder.kind == Kind::Code {
             self.codes.push(code_row(heap, o.addr, id));
         }
+        length
     }
 
     /// Sorts the references told so far by label and packs them. An object's own stay in the order in which it tells them.
@@ -300,6 +325,10 @@ impl<F: FnMut(Edge)> Visitor for Both<'_, '_, '_, F> {
     #[inline]
     fn owns(&mut self, at: Addr, bytes: u64) {
         self.footprint += self.shared.takes(at, bytes);
+    }
+    #[inline]
+    fn weak(&mut self, to: Addr, label: Label) {
+        self.teller.weak(to, label);
     }
     fn torn(&mut self, _: Torn) {}
 }

@@ -28,6 +28,8 @@ pub(crate) struct Edge {
     /// The key's object, of a dict's value.
     pub(crate) key: Addr,
     pub(crate) certain: bool,
+    /// Whether it is held by it at all: values of a dict may stand in the instance's block and be told by the instance.
+    pub(crate) held: bool,
 }
 
 /// Hands each reference of one object on. `is_namespace` and `code` are of that object.
@@ -38,11 +40,13 @@ pub(crate) struct Teller<F> {
     /// Whose names its locals have: a frame's or a generator's.
     pub(crate) code: Addr,
     last_key: (Addr, u32),
+    /// Values that a dict does not hold are told too.
+    pub(crate) with_values_held_elsewhere: bool,
 }
 
 impl<F: FnMut(Edge)> Teller<F> {
     pub(crate) fn new(each: F) -> Self {
-        Teller { each, is_namespace: false, code: Addr::NULL, last_key: (Addr::NULL, 0) }
+        Teller { each, is_namespace: false, code: Addr::NULL, last_key: (Addr::NULL, 0), with_values_held_elsewhere: false }
     }
 
     /// For the next object.
@@ -83,7 +87,7 @@ impl<F: FnMut(Edge)> Teller<F> {
             Label::Scanned(at) | Label::ScannedBlock(at) => (LinkKind::Scanned, NameAt::None, at),
         };
         let position = if kind == LinkKind::Attribute { 0 } else { position };
-        (self.each)(Edge { to, kind, name, position, key: key_at, certain });
+        (self.each)(Edge { to, kind, name, position, key: key_at, certain, held: true });
     }
 }
 
@@ -99,6 +103,12 @@ impl<F: FnMut(Edge)> Visitor for Teller<F> {
     #[inline]
     fn scanned(&mut self, to: Addr, label: Label) {
         self.tell(to, label, false);
+    }
+    #[inline]
+    fn weak(&mut self, to: Addr, label: Label) {
+        if let (Label::Value(key), true) = (label, self.with_values_held_elsewhere) {
+            (self.each)(Edge { to, kind: LinkKind::Value, name: NameAt::None, position: 0, key, certain: true, held: false });
+        }
     }
     fn owns(&mut self, _: Addr, _: u64) {}
     fn torn(&mut self, _: Torn) {}

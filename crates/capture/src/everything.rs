@@ -2,15 +2,16 @@
 //! gives is packed by the thread that read it and written in order, so that neither objects nor references are ever held
 //! together.
 
-use cpython::roots;
 use cpython::types::TypeInfo;
+use cpython::{lines, roots};
 use graph::Edges;
 use snapshot::file::{Draft, FileError};
-use snapshot::{Content, Coverage, Details, FrameRow, Graph, Objects, RegionRow, RootLink, ThreadRow};
+use snapshot::{Content, Coverage, Details, FrameRow, Graph, KeyNote, Objects, RegionRow, RootLink, ThreadRow};
 
 use crate::briefs;
 use crate::chunk::{code_facts, Link, Rows, Walk};
 use crate::edges::name_text;
+use crate::fingerprint::FingerprintKey;
 use crate::ids::Ids;
 use crate::labels::Labels;
 use crate::reach::Reached;
@@ -23,6 +24,7 @@ use crate::rooted::{root_edges, RootEdge};
 pub(crate) fn everything(
     reached: &mut Reached<'_, '_>,
     values: bool,
+    key: FingerprintKey,
     coverage: &mut Coverage,
     draft: &mut Draft,
 ) -> Result<Details, FileError> {
@@ -31,8 +33,8 @@ pub(crate) fn everything(
     let reached = &*reached;
     let heap = &reached.world().heap;
     let packer = draft.packer();
-    let walk = Walk { reached, ids: &ids, packer: Some(&packer), values };
-    let mut details = Details { contents: reached.contents(), ..Details::default() };
+    let walk = Walk { reached, ids: &ids, packer: Some(&packer), key: Some(key), values };
+    let mut details = Details { contents: reached.contents(), key: KeyNote { id: key.id(), alone: None }, ..Details::default() };
     let mut labels = Labels::default();
     walk.all(|mut chunk| {
         let numbers = labels.numbers(heap, &chunk.labels, coverage);
@@ -61,7 +63,7 @@ pub(crate) fn graph(reached: &mut Reached<'_, '_>, coverage: &mut Coverage) -> R
     reached.shared.second_walk();
     let reached = &*reached;
     let heap = &reached.world().heap;
-    let walk = Walk { reached, ids: &ids, packer: None, values: false };
+    let walk = Walk { reached, ids: &ids, packer: None, key: None, values: false };
     let mut details = Details { contents: reached.contents(), ..Details::default() };
     let mut labels = Labels::default();
     let mut all = Objects::with_capacity(ids.len());
@@ -131,7 +133,8 @@ fn threads(reached: &Reached<'_, '_>) -> (Vec<ThreadRow>, Vec<FrameRow>) {
             let python = roots::frames(heap, thread).unwrap_or_default().into_iter().filter(|f| roots::is_python_frame(heap, *f));
             for (depth, address) in python.enumerate() {
                 let (function, file, first_line) = code_facts(heap, roots::frame_code(heap, address).unwrap_or_default());
-                frames.push(FrameRow { thread: row, depth: depth as u32, address, function, file, first_line });
+                let line = lines::current_line(heap, address);
+                frames.push(FrameRow { thread: row, depth: depth as u32, address, function, file, first_line, line });
             }
         }
     }

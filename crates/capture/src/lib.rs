@@ -11,6 +11,8 @@ mod briefs;
 mod chunk;
 mod edges;
 mod everything;
+mod facts;
+mod fingerprint;
 mod ids;
 mod inspect;
 mod labels;
@@ -28,6 +30,7 @@ use memory::{Addr, Image, Mapping, Module};
 use snapshot::file::{Draft, FileError};
 use snapshot::Snapshot;
 
+pub use fingerprint::FingerprintKey;
 pub use reach::{Keep, Reached, Witness};
 pub use world::{prove, World};
 
@@ -105,15 +108,15 @@ pub fn capture(source: Source<'_>, detail: Detail) -> Result<Snapshot, CaptureEr
 }
 
 /// Finds every object and writes it into `draft` with its references; gives what the rest of the file is made of. With
-/// `values`, contents of strings, numbers and keys are kept too.
+/// `values`, contents of strings, numbers and keys are kept too; `key` is what their fingerprints are made with.
 ///
 /// # Errors
 /// As [`capture`]; or the draft cannot be written.
-pub fn capture_into(source: Source<'_>, values: bool, draft: &mut Draft) -> Result<Snapshot, CaptureError> {
+pub fn capture_into(source: Source<'_>, values: bool, key: FingerprintKey, draft: &mut Draft) -> Result<Snapshot, CaptureError> {
     let proved = prove(source)?;
     let world = World::open(source, &proved);
     let mut reached = Reached::all(&world, Keep::All);
     let mut snapshot = reached.snapshot();
-    snapshot.details = Some(everything::everything(&mut reached, values, &mut snapshot.coverage, draft)?);
+    snapshot.details = Some(everything::everything(&mut reached, values, key, &mut snapshot.coverage, draft)?);
     Ok(snapshot)
 }

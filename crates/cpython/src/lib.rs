@@ -9,6 +9,7 @@
 
 pub mod heap;
 pub mod layout;
+pub mod lines;
 pub mod names;
 pub mod objects;
 pub mod roots;

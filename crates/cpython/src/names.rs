@@ -4,8 +4,9 @@
 
 use memory::{Addr, Fault, Memory};
 
-use crate::heap::{Heap, NAME_BOUND};
+use crate::heap::{Heap, Obj, NAME_BOUND};
 use crate::objects::dict;
+use crate::visit::{Label, Torn, Visitor};
 
 /// The parts of a str's state word (`PyASCIIObject.state`, same bits in 3.8–3.13).
 #[derive(Clone, Copy, Debug)]
@@ -83,4 +84,45 @@ impl Heap<'_> {
         }
         Ok(found)
     }
+}
+
+/// Longest path that is read.
+const PATH_BOUND: usize = 4096;
+
+/// The file of a module: `__file__`, or else the origin that its spec tells.
+pub fn module_file(heap: &Heap<'_>, module: &Obj<'_>) -> Option<String> {
+    let dict = module.addr(heap.layout.at.module.md_dict).ok().filter(|d| !d.is_null())?;
+    let text = |at: Addr| if heap.is_str(at) { heap.text(at, PATH_BOUND).ok() } else { None };
+    let file = heap.dict_get(dict, "__file__").ok().flatten().and_then(text);
+    file.or_else(|| attribute(heap, heap.dict_get(dict, "__spec__").ok()??, "origin").and_then(text))
+}
+
+/// An attribute of an instance's own, wherever it is kept.
+fn attribute(heap: &Heap<'_>, at: Addr, name: &str) -> Option<Addr> {
+    struct Find<'h, 'm> {
+        heap: &'h Heap<'m>,
+        name: &'h str,
+        found: Option<Addr>,
+        dict: Option<Addr>,
+    }
+    impl Visitor for Find<'_, '_> {
+        fn reference(&mut self, to: Addr, label: Label) {
+            match label {
+                Label::Attribute(name) if self.heap.name(name).as_deref() == Some(self.name) => self.found = Some(to),
+                Label::Field("__dict__") => self.dict = Some(to),
+                _ => {}
+            }
+        }
+        fn hidden(&mut self, to: Addr, label: Label) {
+            self.reference(to, label);
+        }
+        fn scanned(&mut self, _: Addr, _: Label) {}
+        fn owns(&mut self, _: Addr, _: u64) {}
+        fn torn(&mut self, _: Torn) {}
+    }
+    let o = heap.obj(at).ok()?;
+    let t = heap.type_at(o.ty().ok()?)?;
+    let mut find = Find { heap, name, found: None, dict: None };
+    heap.decode(&o, &t, &mut find).ok()?;
+    find.found.or_else(|| heap.dict_get(find.dict?, name).ok().flatten())
 }

@@ -264,7 +264,10 @@ fn a_full_disk_leaves_nothing() {
     let target = Started::python(SCRIPT);
     // The largest file that the shell and what it starts may write: 8 blocks of 1024 bytes.
     let line = format!("ulimit -f 8; trap '' XFSZ; exec {} snapshot -o half {}", env!("CARGO_BIN_EXE_exuvia"), target.pid());
-    let out = ran(std::process::Command::new("bash").args(["-c", &line]).current_dir(scratch.path()));
+    let out = ran(std::process::Command::new("bash")
+        .args(["-c", &line])
+        .current_dir(scratch.path())
+        .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR")));
     let [what, why, _] = out.refused(4);
     assert!(what.contains("snapshot") && why.contains("File too large"), "{out:#?}");
     let left: Vec<_> = scratch.path().read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();

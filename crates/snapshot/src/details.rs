@@ -4,6 +4,8 @@
 
 use memory::Addr;
 
+use crate::KeyNote;
+
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Details {
@@ -11,8 +13,10 @@ pub struct Details {
     pub contents: Vec<Content>,
     /// What references have in common; each refers to its label by its place.
     pub labels: Vec<LinkLabel>,
-    /// Module objects by row, with their names.
-    pub modules: Vec<(u32, String)>,
+    /// Modules.
+    pub modules: Vec<ModuleRow>,
+    /// What the fingerprints of values were made with.
+    pub key: KeyNote,
     /// References from what is no object.
     pub roots: Vec<RootLink>,
     /// Threads, newest first within their interpreter.
@@ -205,6 +209,8 @@ pub struct FrameRow {
     pub file: String,
     /// The line on which its function begins.
     pub first_line: u32,
+    /// The line that it is on.
+    pub line: Option<u32>,
 }
 
 /// A code object.
@@ -218,6 +224,17 @@ pub struct CodeRow {
     pub file: String,
     /// The line on which it begins.
     pub first_line: u32,
+}
+
+/// A module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleRow {
+    /// The object's row.
+    pub object: u32,
+    /// Its name.
+    pub name: String,
+    /// Its file, or the origin that its spec tells instead.
+    pub file: Option<String>,
 }
 
 /// A mapping of the target.

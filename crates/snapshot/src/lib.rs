@@ -11,6 +11,7 @@
 mod coverage;
 mod details;
 mod diagnosis;
+mod facts;
 pub mod file;
 mod graph;
 mod inspected;
@@ -19,8 +20,9 @@ mod target;
 mod types;
 
 pub use coverage::{Coverage, Gap, GapKind};
-pub use details::{CodeRow, Content, Details, FrameRow, LinkKind, LinkLabel, RegionRow, RootLink, RootPlace, ThreadRow};
+pub use details::{CodeRow, Content, Details, FrameRow, LinkKind, LinkLabel, ModuleRow, RegionRow, RootLink, RootPlace, ThreadRow};
 pub use diagnosis::{Check, Diagnosis, Outlook, Python, PythonProcess, Room, Subject, Verdict};
+pub use facts::{Attributes, Facts, Form, KeyNote, Shape};
 pub use graph::{Graph, Link};
 pub use inspected::{Brief, Holder, Inspected, Label, Reference, References, Unit};
 pub use objects::{Collector, Found, Object, Objects, State};

@@ -9,7 +9,7 @@ use crate::types::TypeInfo;
 use crate::visit::{Label, Torn, Visitor};
 
 /// `BLOCKLEN`.
-const BLOCK_ITEMS: u64 = 64;
+pub(super) const BLOCK_ITEMS: u64 = 64;
 /// A block: left link, items, right link.
 const BLOCK_BYTES: u64 = (BLOCK_ITEMS + 2) * 8;
 /// `MAXFREEBLOCKS`.

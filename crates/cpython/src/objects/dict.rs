@@ -161,6 +161,48 @@ pub(super) fn split_values<'m>(heap: &Heap<'m>, values: Addr, n: u64) -> Result<
     heap.image.slice(at, n as usize * 8)
 }
 
+/// How many values a split dict has room for.
+pub(super) fn value_slots(heap: &Heap<'_>, keys: &Keys<'_>) -> u64 {
+    // ≤3.10 counts usable_fraction(dk_size), which is what 3.11+ writes as used + usable.
+    match heap.layout.rules.keys {
+        KeysForm::Wide => keys.capacity,
+        KeysForm::Log2 => keys.used + keys.usable,
+    }
+}
+
+/// The keys of the dict `o` in the order of insertion, which its iteration follows, at most `most`; `None` where there are more.
+pub fn keys_in_order(heap: &Heap<'_>, o: &Obj<'_>, most: u64, into: &mut Vec<Addr>) -> Result<Option<()>, Fault> {
+    into.clear();
+    let f = &heap.layout.at.dict;
+    if o.u64(f.ma_used as i64)? > most {
+        return Ok(None);
+    }
+    let all = entries(heap, o)?;
+    let values = o.addr(f.ma_values)?;
+    let order = match heap.layout.rules.keys {
+        KeysForm::Log2 if !values.is_null() => insertion_order(heap, values)?,
+        // Without shared keys, and to 3.10 with them too, entries stand as they were inserted.
+        _ => {
+            into.extend(all.iter().map(|e| e.key));
+            return Ok(Some(()));
+        }
+    };
+    into.extend(order.into_iter().filter(|i| u64::from(*i) < all.keys.used).map(|i| all.keys.key(usize::from(i))));
+    Ok(Some(()))
+}
+
+/// The places of values in the order in which they came: `get_index_from_order` in Objects/dictobject.c, 3.11+.
+fn insertion_order(heap: &Heap<'_>, values: Addr) -> Result<Vec<u8>, Fault> {
+    if heap.layout.rules.values_have_header {
+        let header = heap.image.slice(values, 4)?;
+        let (capacity, size) = (u64::from(header[0]), usize::from(header[1]));
+        return Ok(heap.image.slice(values + 8 + capacity * 8, size)?.to_vec());
+    }
+    // 3.11 and 3.12: their number two bytes before the array, the first of them one more before, the others down from there.
+    let size = u64::from(heap.image.slice(values - 2, 1)?[0]);
+    Ok(heap.image.slice(values - 2 - size, size as usize)?.iter().rev().copied().collect())
+}
+
 pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
     let f = &heap.layout.at.dict;
     let keys = keys(heap, o.addr(f.ma_keys)?)?;
@@ -170,11 +212,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
     let split = if values.is_null() {
         None
     } else {
-        // ≤3.10 counts usable_fraction(dk_size), which is what 3.11+ writes as used + usable.
-        let slots = match heap.layout.rules.keys {
-            KeysForm::Wide => keys.capacity,
-            KeysForm::Log2 => keys.used + keys.usable,
-        };
+        let slots = value_slots(heap, &keys);
         own += slots * 8;
         embedded = owned_values(heap, values, slots, v)?;
         Some(split_values(heap, values, keys.used)?)

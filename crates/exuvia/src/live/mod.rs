@@ -6,6 +6,7 @@
 
 mod again;
 mod doctor;
+mod fingerprint_key;
 mod processes;
 mod refusals;
 
@@ -13,7 +14,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use capture::{capture, capture_into, CaptureError, Detail, Source};
+use capture::{capture, capture_into, CaptureError, Detail, FingerprintKey, Source};
 use cpython::layout::proof::{collecting_words, identify, Identity};
 use cpython::layout::Table;
 use cpython::LayoutError;
@@ -66,12 +67,16 @@ struct Call<'a> {
     look: &'a Look,
     question: Question<'a>,
     tables: Vec<Table>,
+    /// What fingerprints of values are made with, and why that is not the user's key. Where values get some.
+    key: Option<(FingerprintKey, Option<String>)>,
 }
 
 impl Call<'_> {
     fn of<'a>(look: &'a Look, question: Question<'a>) -> Result<Call<'a>, Trouble> {
         let tables = cpython::layout::tables().map_err(|e| refusals::capture(None, &e.into()))?;
-        Ok(Call { look, question, tables })
+        let no_key = |e: std::io::Error| Trouble::own("cannot make a key for the fingerprints of values", e.to_string());
+        let key = matches!(question, Question::Everything(_)).then(fingerprint_key::key).transpose().map_err(no_key)?;
+        Ok(Call { look, question, tables, key })
     }
 
     fn pid(&self, pid: i32) -> Result<Captured, Trouble> {
@@ -189,15 +194,18 @@ impl Call<'_> {
 
     fn captured(&self, source: Source<'_>, copied: Instant) -> Result<Captured, CaptureError> {
         let values = self.look.values;
-        let detail = match self.question {
-            Question::Types => Detail::Types,
-            Question::Objects => Detail::Objects,
-            Question::Graph => Detail::Graph,
-            Question::Object(address) => Detail::Object { address, values },
-            Question::Everything(folder) => {
+        let detail = match (self.question, &self.key) {
+            (Question::Types, _) => Detail::Types,
+            (Question::Graph, _) => Detail::Graph,
+            (Question::Object(address), _) => Detail::Object { address, values },
+            (Question::Objects | Question::Everything(_), None) | (Question::Objects, _) => Detail::Objects,
+            (Question::Everything(folder), Some((key, alone))) => {
                 // Each look its own: the best of several is kept, the others' leave nothing.
                 let mut draft = folder.map_or_else(Draft::parts, Draft::folder)?;
-                let snapshot = capture_into(source, values, &mut draft)?;
+                let mut snapshot = capture_into(source, values, *key, &mut draft)?;
+                if let Some(details) = &mut snapshot.details {
+                    details.key.alone.clone_from(alone);
+                }
                 return Ok(Captured { snapshot, saved: Some(Saved { draft, copied }) });
             }
         };

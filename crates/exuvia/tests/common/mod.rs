@@ -21,6 +21,8 @@ pub struct Ran {
 pub fn exuvia() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_exuvia"));
     command.env_remove("COLUMNS").env_remove("NO_COLOR").stdin(Stdio::null());
+    // Nothing is left in the home folder of whoever runs the tests.
+    command.env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 

@@ -62,7 +62,11 @@ impl Table {
         let found = meta.file_metadata().schema_descr();
         for (c, w) in spec.columns.iter().zip(wanted.get_fields()) {
             let place = (0..found.num_columns()).find(|&i| found.column(i).name() == c.name);
-            let Some(place) = place else { return Err(format!("it has no column {}", c.name)) };
+            let place = match place {
+                Some(place) => place,
+                None if c.added => continue,
+                None => return Err(format!("it has no column {}", c.name)),
+            };
             let column = found.column(place);
             if column.physical_type() != w.get_physical_type()
                 || column.max_rep_level() != 0
@@ -149,6 +153,17 @@ impl Table {
     /// A column of 64-bit numbers that may be absent.
     pub(crate) fn optional_u64s(&self, column: &str) -> Result<Vec<Option<u64>>, Why> {
         self.optional::<Int64Type, u64>(column, |v| v as u64)
+    }
+
+    /// A column of 32-bit numbers that may be absent.
+    pub(crate) fn optional_u32s(&self, column: &str) -> Result<Vec<Option<u32>>, Why> {
+        self.optional::<Int32Type, u32>(column, |v| v as u32)
+    }
+
+    /// Whether the file has a column: one that was added later it may lack.
+    pub(crate) fn has(&self, column: &str) -> bool {
+        let found = self.reader.metadata().file_metadata().schema_descr();
+        (0..found.num_columns()).any(|i| found.column(i).name() == column)
     }
 
     fn required<T: DataType, V: Send>(&self, column: &str, convert: impl Fn(T::T) -> V + Sync) -> Result<Vec<V>, Why> {

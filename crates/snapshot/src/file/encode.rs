@@ -29,6 +29,7 @@ type FillSome<'a, T> = Box<dyn Fn(Range<usize>, &mut Vec<T>, &mut Vec<i16>) + Sy
 pub(crate) enum Values<'a> {
     U32(Fill<'a, i32>),
     U64(Fill<'a, i64>),
+    U32s(FillSome<'a, i32>),
     U64s(FillSome<'a, i64>),
     Flag(Fill<'a, bool>),
     Text(Fill<'a, ByteArray>),
@@ -105,7 +106,7 @@ fn properties(spec: &TableSpec) -> WriterPropertiesPtr {
                 .set_column_dictionary_enabled(path(), false)
                 .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED)
                 .set_column_statistics_enabled(path(), EnabledStatistics::Chunk);
-        } else if c.kind == Kind::Flag {
+        } else if matches!(c.kind, Kind::Flag | Kind::Hash) {
             all = all.set_column_dictionary_enabled(path(), false);
         }
     }
@@ -120,6 +121,7 @@ fn chunk(descriptor: ColumnDescPtr, props: WriterPropertiesPtr, values: &Values<
         Values::U64(fill) => required::<Int64Type>(get_typed_column_writer(writer), rows, fill)?,
         Values::Flag(fill) => required::<BoolType>(get_typed_column_writer(writer), rows, fill)?,
         Values::Text(fill) => required::<ByteArrayType>(get_typed_column_writer(writer), rows, fill)?,
+        Values::U32s(fill) => optional::<Int32Type>(get_typed_column_writer(writer), rows, fill)?,
         Values::U64s(fill) => optional::<Int64Type>(get_typed_column_writer(writer), rows, fill)?,
         Values::Texts(fill) => optional::<ByteArrayType>(get_typed_column_writer(writer), rows, fill)?,
     };

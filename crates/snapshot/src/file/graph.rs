@@ -4,7 +4,7 @@ use graph::Edges;
 use memory::Addr;
 
 use super::decode::Table;
-use crate::{CodeRow, Graph, LinkLabel, RootLink, ThreadRow};
+use crate::{CodeRow, Graph, LinkLabel, ModuleRow, RootLink, ThreadRow};
 
 /// All references, by holder; `rows` is the number of objects.
 pub(crate) fn graph(t: &Table, labels: Vec<LinkLabel>, rows: usize) -> Result<Graph, String> {
@@ -73,9 +73,12 @@ impl Small {
         }
     }
 
-    /// Module objects with their names.
-    pub(crate) fn modules(&self, t: &Table) -> Result<Vec<(u32, String)>, String> {
-        Ok(self.known(t.u32s("object")?)?.into_iter().zip(t.texts("name")?).collect())
+    /// Module objects. The first programs that wrote folders did not write their files.
+    pub(crate) fn modules(&self, t: &Table) -> Result<Vec<ModuleRow>, String> {
+        let objects = self.known(t.u32s("object")?)?;
+        let files = if t.has("file") { t.optional_texts("file")? } else { vec![None; objects.len()] };
+        let columns = objects.into_iter().zip(t.texts("name")?).zip(files);
+        Ok(columns.map(|((object, name), file)| ModuleRow { object, name, file }).collect())
     }
 
     /// Code objects.

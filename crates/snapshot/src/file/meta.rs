@@ -2,7 +2,7 @@
 
 use memory::Bytes;
 
-use crate::{Coverage, GapKind, Mode, Moment, Target};
+use crate::{Coverage, GapKind, KeyNote, Mode, Moment, Target};
 
 /// The rows, in a fixed order; what is not known has none.
 pub(crate) fn rows(target: &Target, coverage: &Coverage) -> Vec<(String, String)> {
@@ -45,6 +45,15 @@ pub(crate) fn rows(target: &Target, coverage: &Coverage) -> Vec<(String, String)
     for g in &c.gaps {
         say(&format!("gap.{}", g.what.word()), Some(g.count.to_string()));
     }
+    all
+}
+
+/// Which key the fingerprints were made with.
+pub(crate) fn key_rows(key: &KeyNote) -> Vec<(String, String)> {
+    let mut all = vec![("fingerprint.key_id".to_string(), format!("{:016x}", key.id))];
+    let whose = if key.alone.is_some() { "snapshot" } else { "user" };
+    all.push(("fingerprint.key".to_string(), whose.to_string()));
+    all.extend(key.alone.iter().map(|why| ("fingerprint.note".to_string(), why.clone())));
     all
 }
 

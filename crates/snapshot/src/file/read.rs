@@ -123,13 +123,55 @@ impl Reader {
         let columns = schema::table(table).map_or(&[][..], |t| t.columns).iter().filter(|c| c.kind == Kind::Text);
         self.table(table, |t| {
             let mut all = Vec::new();
-            for c in columns {
+            for c in columns.filter(|c| t.has(c.name)) {
                 match c.optional {
                     true => all.extend(t.optional_texts(c.name)?.into_iter().flatten()),
                     false => all.extend(t.texts(c.name)?),
                 }
             }
             Ok(all)
+        })
+    }
+
+    /// A column of numbers or flags; nothing where the folder is of an earlier program that did not write it yet.
+    ///
+    /// # Errors
+    /// A file is damaged or cannot be read, or has no column of numbers of this name.
+    pub fn numbers(&self, table: &str, column: &str) -> Result<Option<Vec<Option<u64>>>, FileError> {
+        let known = schema::table(table).and_then(|t| t.columns.iter().find(|c| c.name == column));
+        self.table(table, |t| {
+            let known = known.ok_or("no column of this name is known")?;
+            if !t.has(column) {
+                return Ok(None);
+            }
+            let all = |v: Vec<u64>| v.into_iter().map(Some).collect();
+            let wide = |v: Vec<u32>| v.into_iter().map(u64::from).collect();
+            Ok(Some(match (known.kind, known.optional) {
+                (Kind::Code | Kind::Row, true) => t.optional_u32s(column)?.into_iter().map(|v| v.map(u64::from)).collect(),
+                (Kind::Code | Kind::Row, false) => all(wide(t.u32s(column)?)),
+                (Kind::Size | Kind::Address | Kind::Hash, true) => t.optional_u64s(column)?,
+                (Kind::Size | Kind::Address | Kind::Hash, false) => all(t.u64s(column)?),
+                (Kind::Flag, _) => all(t.flags(column)?.into_iter().map(u64::from).collect()),
+                (Kind::Text, _) => return Err("it is a column of text".into()),
+            }))
+        })
+    }
+
+    /// A column of text; nothing where the folder is of an earlier program that did not write it yet.
+    ///
+    /// # Errors
+    /// A file is damaged or cannot be read, or has no column of text of this name.
+    pub fn texts(&self, table: &str, column: &str) -> Result<Option<Vec<Option<String>>>, FileError> {
+        let known = schema::table(table).and_then(|t| t.columns.iter().find(|c| c.name == column && c.kind == Kind::Text));
+        self.table(table, |t| {
+            let known = known.ok_or("no column of text of this name is known")?;
+            if !t.has(column) {
+                return Ok(None);
+            }
+            Ok(Some(match known.optional {
+                true => t.optional_texts(column)?,
+                false => t.texts(column)?.into_iter().map(Some).collect(),
+            }))
         })
     }
 

@@ -1,6 +1,7 @@
 //! The rows of the two large tables, some at a time: made, encoded and forgotten by one thread, so that no table has to fit
 //! in memory.
 
+use std::ops::Range;
 use std::path::Path;
 
 use memory::{Addr, Bytes};
@@ -8,9 +9,9 @@ use parquet::data_type::ByteArray;
 
 use super::encode::{Chunk, Encoder, Values};
 use super::out::encoding;
-use super::write::{flag, number, small};
+use super::write::{flag, number, small, texts};
 use super::{schema, FileError};
-use crate::{Details, Objects};
+use crate::{Details, Facts, Objects, Shape};
 
 /// Consecutive rows of the table `objects`.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,8 @@ pub struct ObjectRows {
     pub names: Vec<(u32, String)>,
     /// Values, where they were asked for, by number.
     pub values: Vec<(u32, String)>,
+    /// What is kept instead of values.
+    pub facts: Facts,
 }
 
 impl ObjectRows {
@@ -35,6 +38,7 @@ impl ObjectRows {
         self.lengths.clear();
         self.names.clear();
         self.values.clear();
+        self.facts.clear();
     }
 }
 
@@ -80,7 +84,7 @@ impl Packer {
     /// # Errors
     /// What the encoder says.
     pub fn objects(&self, rows: &ObjectRows) -> Result<PackedObjects, FileError> {
-        let (o, first) = (&rows.objects, rows.first);
+        let (o, f, first) = (&rows.objects, &rows.facts, rows.first);
         let columns = [
             Values::U32(Box::new(move |some, out| out.extend(some.map(|i| first.wrapping_add(i as u32) as i32)))),
             number(o.addresses(), |a: &Addr| a.0),
@@ -94,6 +98,16 @@ impl Packer {
             numbers(&rows.lengths, Details::NO_LENGTH),
             by_row(first, &rows.names),
             by_row(first, &rows.values),
+            some_u64s(first, &f.capacities),
+            some_u64s(first, &f.used),
+            texts(&f.shapes, |s: &Shape| s.form().map(|f| f.word())),
+            flag(&f.shapes, |s| s.interned()),
+            texts(&f.shapes, |s: &Shape| s.attributes().map(|a| a.word())),
+            flag(&f.shapes, |s| s.weakly_held()),
+            some_u32s(first, &f.item_types),
+            some_u32s(first, &f.key_types),
+            some_u64s(first, &f.key_sets),
+            some_u64s(first, &f.fingerprints),
         ];
         self.objects.columns(&columns, 0..o.len()).map(PackedObjects).map_err(|e| encoding(Path::new("objects"), e))
     }
@@ -158,17 +172,27 @@ fn numbers(rows: &[u64], none: u64) -> Values<'_> {
     }))
 }
 
-/// Text of some rows, which are sorted; the first row is number `first`.
+/// What some rows have, which are sorted; the first row is number `first`.
+fn sparse<T, V>(first: u32, all: &[(u32, T)], some: Range<usize>, levels: &mut Vec<i16>, values: &mut Vec<V>, convert: impl Fn(&T) -> V) {
+    let before = levels.len();
+    levels.resize(before + some.len(), 0);
+    let from = first.wrapping_add(some.start as u32);
+    let start = all.partition_point(|(row, _)| *row < from);
+    for (row, value) in all.iter().skip(start) {
+        let Some(level) = levels.get_mut(before + (row - from) as usize) else { break };
+        *level = 1;
+        values.push(convert(value));
+    }
+}
+
 fn by_row(first: u32, all: &[(u32, String)]) -> Values<'_> {
-    Values::Texts(Box::new(move |some, values, levels| {
-        let before = levels.len();
-        levels.resize(before + some.len(), 0);
-        let from = first.wrapping_add(some.start as u32);
-        let start = all.partition_point(|(row, _)| *row < from);
-        for (row, text) in all.iter().skip(start) {
-            let Some(level) = levels.get_mut(before + (row - from) as usize) else { break };
-            *level = 1;
-            values.push(ByteArray::from(text.as_str()));
-        }
-    }))
+    Values::Texts(Box::new(move |some, values, levels| sparse(first, all, some, levels, values, |t| ByteArray::from(t.as_str()))))
+}
+
+fn some_u64s(first: u32, all: &[(u32, u64)]) -> Values<'_> {
+    Values::U64s(Box::new(move |some, values, levels| sparse(first, all, some, levels, values, |n| *n as i64)))
+}
+
+fn some_u32s(first: u32, all: &[(u32, u32)]) -> Values<'_> {
+    Values::U32s(Box::new(move |some, values, levels| sparse(first, all, some, levels, values, |n| *n as i32)))
 }

@@ -26,6 +26,8 @@ pub struct ColumnSpec {
     pub kind: Kind,
     /// Whether a row may have none (NULL).
     pub optional: bool,
+    /// Whether a folder of format 1 may lack it: it was added later.
+    pub added: bool,
     /// What it means.
     pub meaning: &'static str,
 }
@@ -41,6 +43,8 @@ pub enum Kind {
     Size,
     /// An address: unsigned, 64 bits, by differences.
     Address,
+    /// A number of which most differ: unsigned, 64 bits, as it is.
+    Hash,
     /// Yes or no.
     Flag,
     /// UTF-8, by a dictionary.
@@ -52,7 +56,7 @@ impl Kind {
     pub fn word(self) -> &'static str {
         match self {
             Kind::Code | Kind::Row => "uint32",
-            Kind::Size | Kind::Address => "uint64",
+            Kind::Size | Kind::Address | Kind::Hash => "uint64",
             Kind::Flag => "boolean",
             Kind::Text => "text",
         }
@@ -80,7 +84,7 @@ impl TableSpec {
             let unsigned = |bit_width| Some(LogicalType::integer(bit_width, false));
             let (physical, logical) = match c.kind {
                 Kind::Code | Kind::Row => (Physical::INT32, unsigned(32)),
-                Kind::Size | Kind::Address => (Physical::INT64, unsigned(64)),
+                Kind::Size | Kind::Address | Kind::Hash => (Physical::INT64, unsigned(64)),
                 Kind::Flag => (Physical::BOOLEAN, None),
                 Kind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
             };
@@ -96,11 +100,16 @@ pub(crate) fn table(name: &str) -> Option<&'static TableSpec> {
 }
 
 const fn column(name: &'static str, kind: Kind, meaning: &'static str) -> ColumnSpec {
-    ColumnSpec { name, kind, optional: false, meaning }
+    ColumnSpec { name, kind, optional: false, added: false, meaning }
 }
 
 const fn optional(name: &'static str, kind: Kind, meaning: &'static str) -> ColumnSpec {
-    ColumnSpec { name, kind, optional: true, meaning }
+    ColumnSpec { name, kind, optional: true, added: false, meaning }
+}
+
+/// A column that folders of format 1 did not have at first.
+const fn added(column: ColumnSpec) -> ColumnSpec {
+    ColumnSpec { added: true, ..column }
 }
 
 /// Every table of a snapshot.
@@ -147,6 +156,35 @@ pub const TABLES: &[TableSpec] = &[
             optional("length", Kind::Size, "how many chars, bytes or items it has"),
             optional("name", Kind::Text, "its own name, of a module, class, function, generator or code"),
             optional("value", Kind::Text, "its value, cut to 60 characters; only with `--values`"),
+            added(optional(
+                "capacity",
+                Kind::Size,
+                "for how many items, entries or bytes a list, dict, set, deque, array or bytearray has room; of a set the places of its table",
+            )),
+            added(optional("used", Kind::Size, "places taken in a dict's or set's table, by deleted entries too")),
+            added(optional(
+                "form",
+                Kind::Text,
+                "of a str `ascii`, `latin-1` (1 byte a character), `ucs-2`, `ucs-4`; of a dict `combined` or `split` (its keys are shared with \
+                 others of its class); of a set `small` (its table is in the object) or `table`",
+            )),
+            added(column("interned", Kind::Flag, "whether it is an interned str")),
+            added(optional(
+                "attributes",
+                Kind::Text,
+                "where its own attributes are: `dict`, `values` (an array, without a dict), `values-and-dict`, `none` (it has none yet); \
+                 NULL where it can have none",
+            )),
+            added(column("weakly_held", Kind::Flag, "whether a weak reference to it exists")),
+            added(optional(
+                "item_type",
+                Kind::Code,
+                "the one type of all items of a list, tuple or deque, members of a set, values of a dict, a `types.type`; NULL where they are \
+                 of several or there are none",
+            )),
+            added(optional("key_type", Kind::Code, "the one type of all keys of a dict, likewise")),
+            added(optional("key_set", Kind::Size, "a number for the keys of a dict and their order; see *Fingerprints*")),
+            added(optional("fingerprint", Kind::Hash, "a number for the value of a str, bytes, int, float, tuple; see *Fingerprints*")),
         ],
     },
     TableSpec {
@@ -190,7 +228,11 @@ pub const TABLES: &[TableSpec] = &[
     TableSpec {
         name: "modules",
         row: "one module object",
-        columns: &[column("object", Kind::Row, "its `objects.object`"), column("name", Kind::Text, "its name")],
+        columns: &[
+            column("object", Kind::Row, "its `objects.object`"),
+            column("name", Kind::Text, "its name"),
+            added(optional("file", Kind::Text, "its `__file__`, or else what its spec tells as its origin: `built-in`, `frozen`")),
+        ],
     },
     TableSpec {
         name: "threads",
@@ -212,6 +254,7 @@ pub const TABLES: &[TableSpec] = &[
             column("function", Kind::Text, "its function's name"),
             column("file", Kind::Text, "its function's file"),
             column("first_line", Kind::Code, "the line on which its function begins"),
+            added(optional("line", Kind::Code, "the line that it is on, as `f_lineno` says")),
         ],
     },
     TableSpec {

@@ -33,7 +33,8 @@ pub(crate) fn groups(snapshot: &Snapshot, spec: &TableSpec, encoder: &Encoder) -
     let all = |rows: usize, columns: &[Values<'_>]| encoder.groups(rows, columns);
     match spec.name {
         "meta" => {
-            let rows = meta::rows(&snapshot.target, &snapshot.coverage);
+            let mut rows = meta::rows(&snapshot.target, &snapshot.coverage);
+            rows.extend(snapshot.details.iter().flat_map(|d| meta::key_rows(&d.key)));
             let columns = [text(&rows, |r| &r.0), text(&rows, |r| &r.1)];
             encoder.groups(rows.len(), &columns)
         }
@@ -62,7 +63,10 @@ pub(crate) fn groups(snapshot: &Snapshot, spec: &TableSpec, encoder: &Encoder) -
             ];
             all(r.len(), &columns)
         }
-        "modules" => all(d.modules.len(), &[small(&d.modules, |m| m.0), text(&d.modules, |m| &m.1)]),
+        "modules" => {
+            let m = &d.modules;
+            all(m.len(), &[small(m, |m| m.object), text(m, |m| &m.name), texts(m, |m| m.file.as_deref())])
+        }
         "threads" => {
             let t = &d.threads;
             all(t.len(), &[row_number(), small(t, |t| t.interpreter), number(t, |t| t.address.0), number(t, |t| t.thread_id)])
@@ -76,6 +80,7 @@ pub(crate) fn groups(snapshot: &Snapshot, spec: &TableSpec, encoder: &Encoder) -
                 text(f, |f| &f.function),
                 text(f, |f| &f.file),
                 small(f, |f| f.first_line),
+                smalls(f, |f| f.line),
             ];
             all(f.len(), &columns)
         }
@@ -124,11 +129,21 @@ pub(crate) fn small<'a, T: Sync>(rows: &'a [T], get: impl Fn(&T) -> u32 + Sync +
     Values::U32(Box::new(move |some, out| out.extend(part(rows, some).iter().map(|r| get(r) as i32))))
 }
 
+fn smalls<'a, T: Sync>(rows: &'a [T], get: impl Fn(&T) -> Option<u32> + Sync + 'a) -> Values<'a> {
+    Values::U32s(Box::new(move |some, values, levels| {
+        for row in part(rows, some) {
+            let number = get(row);
+            levels.push(i16::from(number.is_some()));
+            values.extend(number.map(|n| n as i32));
+        }
+    }))
+}
+
 fn text<'a, T: Sync>(rows: &'a [T], get: impl Fn(&'a T) -> &'a str + Sync + 'a) -> Values<'a> {
     Values::Text(Box::new(move |some, out| out.extend(part(rows, some).iter().map(|r| ByteArray::from(get(r))))))
 }
 
-fn texts<'a, T: Sync>(rows: &'a [T], get: impl Fn(&'a T) -> Option<&'a str> + Sync + 'a) -> Values<'a> {
+pub(crate) fn texts<'a, T: Sync>(rows: &'a [T], get: impl Fn(&'a T) -> Option<&'a str> + Sync + 'a) -> Values<'a> {
     Values::Texts(Box::new(move |some, values, levels| {
         for row in part(rows, some) {
             let text = get(row);
