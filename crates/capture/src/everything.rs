@@ -129,7 +129,8 @@ fn threads(reached: &Reached<'_, '_>) -> (Vec<ThreadRow>, Vec<FrameRow>) {
     for (number, &interpreter) in world.interpreters.iter().enumerate() {
         for thread in roots::threads(heap, interpreter).unwrap_or_default() {
             let row = threads.len() as u32;
-            threads.push(ThreadRow { interpreter: number as u32, address: thread.at, thread_id: thread.thread_id });
+            let number = roots::interpreter_number(heap, interpreter).unwrap_or(number as u32);
+            threads.push(ThreadRow { interpreter: number, address: thread.at, thread_id: thread.thread_id });
             let python = roots::frames(heap, thread).unwrap_or_default().into_iter().filter(|f| roots::is_python_frame(heap, *f));
             for (depth, address) in python.enumerate() {
                 let (function, file, first_line) = code_facts(heap, roots::frame_code(heap, address).unwrap_or_default());

@@ -251,7 +251,11 @@ pub(crate) fn found(collector: Collector, witness: Witness) -> Found {
 fn collector_lists(shared: &Shared<'_, '_>, main: &mut Worker<'_, '_, '_>) -> Vec<Addr> {
     let world = shared.world;
     let layout = world.heap.layout;
-    let lists: Vec<(u8, Addr)> = world.interpreters.iter().filter_map(|&i| layout.collector_lists(world.runtime, i)).flatten().collect();
+    let mut lists: Vec<(u8, Addr)> =
+        world.interpreters.iter().filter_map(|&i| layout.collector_lists(world.runtime, i)).flatten().collect();
+    // To 3.8 all interpreters have one collector.
+    lists.sort_unstable_by_key(|(_, head)| *head);
+    lists.dedup();
     let bound = world.heap.most(32);
     let walked: Vec<(Vec<Addr>, u64)> = lists.par_iter().map(|&(number, head)| walk_list(shared, number, head, bound)).collect();
     let mut outside = Vec::new();

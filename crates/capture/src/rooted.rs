@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use cpython::{roots, Label};
+use cpython::{roots, Heap, Label};
 use memory::{Addr, Memory};
 use rustc_hash::FxHashSet;
 use snapshot::RootPlace;
@@ -31,15 +31,15 @@ pub(crate) fn root_edges(reached: &Reached<'_, '_>, is_object: &dyn Fn(Addr) -> 
     let mut all = All { reached, is_object, edges: Vec::new(), scanned: FxHashSet::default() };
     for &interpreter in &world.interpreters {
         for thread in roots::threads(heap, interpreter).unwrap_or_default() {
-            all.frames(thread);
+            all.frames(thread, &thread_name(heap, interpreter, thread));
         }
     }
-    for (number, &interpreter) in world.interpreters.iter().enumerate() {
-        let name = if number == 0 { "interpreter".to_owned() } else { format!("interpreter {number}") };
+    for &interpreter in &world.interpreters {
+        let name = interpreter_name(heap, interpreter);
         all.fields(interpreter, &name);
         all.words(RootPlace::Interpreter, &name, interpreter, heap.layout.at.interpreter.size);
         for thread in roots::threads(heap, interpreter).unwrap_or_default() {
-            all.words(RootPlace::Thread, &format!("thread {:#x}", thread.thread_id), thread.at, heap.layout.at.thread.size);
+            all.words(RootPlace::Thread, &thread_name(heap, interpreter, thread), thread.at, heap.layout.at.thread.size);
         }
     }
     for range in reached.shared.statics.ranges() {
@@ -54,6 +54,24 @@ pub(crate) fn root_edges(reached: &Reached<'_, '_>, is_object: &dyn Fn(Addr) -> 
         }
     }
     all.edges
+}
+
+/// `interpreter`, and with its number where it is not the main one.
+fn interpreter_name(heap: &Heap<'_>, interpreter: Addr) -> String {
+    match roots::interpreter_number(heap, interpreter) {
+        _ if interpreter == heap.main_interpreter() => "interpreter".to_owned(),
+        Some(number) => format!("interpreter {number}"),
+        None => format!("interpreter at {interpreter}"),
+    }
+}
+
+/// `thread 0x7f…`, and its interpreter where that is not the main one.
+fn thread_name(heap: &Heap<'_>, interpreter: Addr, thread: roots::Thread) -> String {
+    let name = format!("thread {:#x}", thread.thread_id);
+    match interpreter == heap.main_interpreter() {
+        true => name,
+        false => format!("{name} of {}", interpreter_name(heap, interpreter)),
+    }
 }
 
 struct All<'r, 'w, 'm> {
@@ -74,14 +92,13 @@ impl All<'_, '_, '_> {
     }
 
     /// What the frames of a thread hold; where frames are objects (≤3.10), the innermost one, which holds the others.
-    fn frames(&mut self, thread: roots::Thread) {
+    fn frames(&mut self, thread: roots::Thread, name: &str) {
         let heap = &self.reached.world().heap;
-        let name = format!("thread {:#x}", thread.thread_id);
         let frames = roots::frames(heap, thread).unwrap_or_default();
         if heap.layout.iframe.is_none() {
             if let Some(&frame) = frames.first().filter(|frame| (self.is_object)(**frame)) {
                 // The C function that runs it holds the count.
-                self.tell(RootPlace::Frame, &name, frame, Label::Field("frame"), false);
+                self.tell(RootPlace::Frame, name, frame, Label::Field("frame"), false);
             }
             return;
         }

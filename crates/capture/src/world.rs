@@ -51,6 +51,7 @@ impl<'m> World<'m> {
                 }
             }
         }
+        heap.interpreters.clone_from(&interpreters);
         heap.learn(source.python, sample.into_iter());
         let arenas = find_arenas(source, layout, &interpreters);
         let arenas = ArenaMap::new(source.image, arenas, geometry(layout), &heap);

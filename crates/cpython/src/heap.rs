@@ -103,14 +103,14 @@ pub struct Heap<'m> {
     pub subtype_dealloc: Option<Addr>,
     /// ≤3.10: address of `lookdict`, the lookup function of dictionaries with keys of any type.
     pub lookdict: Option<Addr>,
-    /// The main interpreter, for what it keeps per static type.
-    pub interpreter: Addr,
+    /// All interpreters, the main one first, for what each keeps per static type.
+    pub interpreters: Vec<Addr>,
     types: RwLock<FxHashMap<Addr, Option<Arc<TypeInfo>>>>,
     numbered: AtomicU32,
 }
 
 impl<'m> Heap<'m> {
-    /// A heap without types yet.
+    /// A heap without types yet, of which only the main interpreter is known.
     pub fn new(image: &'m Image<'m>, layout: &'m Layout, type_type: Addr, interpreter: Addr) -> Heap<'m> {
         Heap {
             image,
@@ -119,10 +119,15 @@ impl<'m> Heap<'m> {
             type_type,
             subtype_dealloc: None,
             lookdict: None,
-            interpreter,
+            interpreters: vec![interpreter],
             types: RwLock::default(),
             numbered: AtomicU32::new(0),
         }
+    }
+
+    /// The main interpreter.
+    pub fn main_interpreter(&self) -> Addr {
+        self.interpreters.first().copied().unwrap_or_default()
     }
 
     /// The object at an address, with all of its segment as its window.

@@ -39,6 +39,12 @@ pub fn interpreters(heap: &Heap<'_>, runtime: Addr) -> Result<Vec<Addr>, Fault> 
     Ok(all)
 }
 
+/// The number that an interpreter has: 0 for the main one, then in the order in which they were made. Numbers are not given twice.
+pub fn interpreter_number(heap: &Heap<'_>, interpreter: Addr) -> Option<u32> {
+    let at = heap.layout.table.offset("_is", "id")?;
+    heap.image.i64(interpreter + at).ok().and_then(|id| u32::try_from(id).ok())
+}
+
 /// The threads of an interpreter, newest first.
 pub fn threads(heap: &Heap<'_>, interpreter: Addr) -> Result<Vec<Thread>, Fault> {
     let Some(head) = heap.layout.table.offset("_is", "threads.head") else { return Ok(Vec::new()) };

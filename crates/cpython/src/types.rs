@@ -419,14 +419,39 @@ fn members(heap: &Heap<'_>, ty: Addr, into: &mut Vec<(u64, Addr)>, after_items: 
     }
 }
 
-/// The dictionary of a type, wherever its release keeps it.
+/// The dictionary of a type, wherever its release keeps it: the main interpreter's, or that of the first that has one.
 pub fn type_dict(heap: &Heap<'_>, ty: Addr) -> Addr {
-    type_state(heap, ty, 0).unwrap_or_else(|| heap.image.addr(ty + heap.layout.at.ty.tp_dict).unwrap_or(Addr::NULL))
+    type_state(heap, ty, TypeState::Dict).unwrap_or_else(|| heap.image.addr(ty + heap.layout.at.ty.tp_dict).unwrap_or(Addr::NULL))
 }
 
-/// A word that 3.12+ keeps per interpreter for a static type: 0 `tp_dict`, 1 `tp_subclasses`, 2 `tp_weaklist`.
-/// `None` where the type object itself holds it.
-pub fn type_state(heap: &Heap<'_>, ty: Addr, which: u64) -> Option<Addr> {
+/// A word that 3.12+ keeps per interpreter for a static type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TypeState {
+    /// `tp_dict`.
+    Dict,
+    /// `tp_subclasses`.
+    Subclasses,
+}
+
+/// More static types than CPython and its extension modules have (`_Py_MAX_MANAGED_STATIC_BUILTIN_TYPES`: 200).
+const STATIC_TYPES_BOUND: u64 = 1000;
+
+/// Such a word of the first interpreter that has one; `None` where the type object itself holds it.
+pub fn type_state(heap: &Heap<'_>, ty: Addr, which: TypeState) -> Option<Addr> {
+    let index = static_index(heap, ty)?;
+    let mut all = heap.interpreters.iter().filter_map(|i| state_in(heap, *i, ty, index, which));
+    let first = all.next()?;
+    Some(if first.is_null() { all.find(|at| !at.is_null()).unwrap_or(first) } else { first })
+}
+
+/// Such a word of every interpreter.
+pub fn type_states<'h>(heap: &'h Heap<'_>, ty: Addr, which: TypeState) -> impl Iterator<Item = Addr> + 'h {
+    let index = static_index(heap, ty);
+    heap.interpreters.iter().filter_map(move |i| state_in(heap, *i, ty, index?, which))
+}
+
+/// The place of a static type in each interpreter's table; `None` for other types and releases.
+fn static_index(heap: &Heap<'_>, ty: Addr) -> Option<u64> {
     let f = &heap.layout.at;
     if !heap.layout.rules.static_types_per_interpreter {
         return None;
@@ -435,29 +460,33 @@ pub fn type_state(heap: &Heap<'_>, ty: Addr, which: u64) -> Option<Addr> {
     if flags & flags::STATIC_BUILTIN == 0 || flags & flags::HEAPTYPE != 0 {
         return None;
     }
-    // Index + 1, small; `managed_static_type_state` in Objects/typeobject.c. 3.12 has entries of 40 bytes
-    // {type, flags, dict, subclasses, weaklist}; 3.13 of 48, the words 8 further.
-    let index = heap.image.u64(ty + f.ty.tp_subclasses).ok()?.checked_sub(1).filter(|i| *i < 1000)?;
+    // Index + 1, small; `managed_static_type_state` in Objects/typeobject.c.
+    heap.image.u64(ty + f.ty.tp_subclasses).ok()?.checked_sub(1).filter(|i| *i < STATIC_TYPES_BOUND)
+}
+
+/// 3.12 has entries of 40 bytes {type, flags, dict, subclasses, weaklist}; 3.13 of 48, the words 8 further, and a table of its own for
+/// the types of extension modules.
+fn state_in(heap: &Heap<'_>, interpreter: Addr, ty: Addr, index: u64, which: TypeState) -> Option<Addr> {
     let table = &heap.layout.table;
-    let state = match table.offset("_is", "types.builtins.initialized") {
+    let is_it = |entry: &Addr| heap.image.addr(*entry) == Ok(ty);
+    let dict = match table.offset("_is", "types.builtins.initialized") {
         Some(at) => {
-            let builtin = heap.interpreter + at + index * 48;
-            if heap.image.addr(builtin).ok()? == ty {
-                builtin + 24
-            } else {
-                let extensions = heap.interpreter + table.offset("_is", "types.for_extensions.initialized")?;
-                (0..200).map(|i| extensions + i * 48).find(|e| heap.image.addr(*e) == Ok(ty))? + 24
-            }
+            let builtin = interpreter + at + index * 48;
+            // Few, so that each is looked at.
+            let extensions = || {
+                let at = interpreter + table.offset("_is", "types.for_extensions.initialized")?;
+                let count = table.extent("_is", "types.for_extensions.initialized").unwrap_or(0) / 48;
+                (0..count.min(STATIC_TYPES_BOUND)).map(|i| at + i * 48).find(is_it)
+            };
+            Some(builtin).filter(is_it).or_else(extensions)? + 24
         }
-        None => {
-            let entry = heap.interpreter + table.offset("_is", "types.builtins")? + index * 40;
-            if heap.image.addr(entry).ok()? != ty {
-                return None;
-            }
-            entry + 16
-        }
+        None => Some(interpreter + table.offset("_is", "types.builtins")? + index * 40).filter(is_it)? + 16,
     };
-    heap.image.addr(state + which * 8).ok()
+    let at = match which {
+        TypeState::Dict => dict,
+        TypeState::Subclasses => dict + 8,
+    };
+    heap.image.addr(at).ok()
 }
 
 /// Whether a class between `ty` and the one that its decoder is of defines `__sizeof__` itself; null for no decoder.

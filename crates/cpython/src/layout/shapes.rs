@@ -14,7 +14,7 @@ use super::{Fields, Table};
 use crate::heap::{Heap, Obj};
 use crate::objects::frame::untagged;
 use crate::roots::Thread;
-use crate::types::{flags, type_dict, type_state, TypeInfo};
+use crate::types::{flags, type_dict, type_state, TypeInfo, TypeState};
 use crate::visit::{Label, Torn, Visitor};
 
 /// Most arenas that are looked through for a sampled object: 64 GiB of them.
@@ -88,7 +88,7 @@ impl<'h, 'm> Shapes<'h, 'm> {
     pub(super) fn new(heap: &'h Heap<'m>, dict_type: Addr) -> Result<Shapes<'h, 'm>, String> {
         let f = &heap.layout.at;
         let object = heap.image.addr(dict_type + f.ty.tp_base).map_err(fault)?;
-        let subclasses = match type_state(heap, object, 1) {
+        let subclasses = match type_state(heap, object, TypeState::Subclasses) {
             Some(at) => at,
             None => heap.image.addr(object + f.ty.tp_subclasses).map_err(fault)?,
         };
@@ -397,8 +397,8 @@ impl<'h, 'm> Shapes<'h, 'm> {
         let (home, (Some(state), Some(arenas), Some(most))) = (heap.layout.rules.obmalloc, fields) else { return Ok(()) };
         let state = match home {
             ObmallocHome::Statics => return Ok(()),
-            ObmallocHome::Embedded => heap.interpreter + state,
-            ObmallocHome::Pointer => heap.image.addr(heap.interpreter + state).map_err(fault)?,
+            ObmallocHome::Embedded => heap.main_interpreter() + state,
+            ObmallocHome::Pointer => heap.image.addr(heap.main_interpreter() + state).map_err(fault)?,
         };
         let (arenas, most) = (heap.image.addr(state + arenas).map_err(fault)?, heap.image.u32(state + most).map_err(fault)?);
         if arenas.is_null() && most == 0 {

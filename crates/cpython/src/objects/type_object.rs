@@ -8,7 +8,7 @@ use memory::{Addr, Fault, Memory};
 use super::catalogue::Told;
 use super::dict;
 use crate::heap::{Heap, Obj};
-use crate::types::{type_state, TypeInfo};
+use crate::types::{type_states, TypeInfo, TypeState};
 use crate::visit::{Label, Visitor};
 
 pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, _t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
@@ -27,18 +27,22 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, _t: &TypeInfo, v:
             Told::Hidden.tell(v, to, Label::Field(name));
         }
     };
-    let own_state = type_state(heap, o.addr, 0);
-    tell(true, own_state.unwrap_or(o.addr(f.ty.tp_dict)?), "__dict__");
+    // Every interpreter has its own of a static type; the type object's own words mean nothing then (3.12+).
+    let mut per_interpreter = false;
+    for (which, name) in [(TypeState::Dict, "__dict__"), (TypeState::Subclasses, "__subclasses__")] {
+        for held in type_states(heap, o.addr, which) {
+            per_interpreter = true;
+            tell(true, held, name);
+        }
+    }
+    if !per_interpreter {
+        tell(true, o.addr(f.ty.tp_dict)?, "__dict__");
+        tell(false, o.addr(f.ty.tp_subclasses)?, "__subclasses__");
+    }
     tell(true, o.addr(f.ty.tp_cache)?, "tp_cache");
     tell(true, o.addr(f.ty.tp_mro)?, "__mro__");
     tell(true, o.addr(f.ty.tp_bases)?, "__bases__");
     tell(true, base, "__base__");
-    let subclasses = match type_state(heap, o.addr, 1) {
-        Some(s) => s,
-        None => o.addr(f.ty.tp_subclasses)?,
-    };
-    // Where the per-interpreter entry was not found, tp_subclasses of a static type is a small index.
-    tell(false, subclasses, "__subclasses__");
     if !is_heap {
         return Ok(f.ty.size);
     }

@@ -8,6 +8,7 @@ mod incremental;
 mod look;
 mod origins;
 mod shifts;
+mod subinterpreters;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
