@@ -110,7 +110,9 @@ fn what_only_a_root_holds_is_found_there() {
             assert!(label == variable && (holder == "frame" || holder.ends_with(&format!("frame of {function}"))), "{it:#}");
         }
         let it = of("static");
-        assert_eq!(references(&it, "references_in"), [], "{it:#}");
+        // A word in the C library's own data, of which nothing says that it is a reference.
+        let held = references(&it, "references_in");
+        assert!(held.iter().all(|(_, root, certain)| root.starts_with("static data of ") && !certain) && !held.is_empty(), "{it:#}");
         assert_eq!((it["type"].as_str(), it["found"].as_str()), (Some("__main__.Held"), Some("reference")), "{it:#}");
 
         let it = of("interned");
