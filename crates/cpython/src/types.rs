@@ -431,6 +431,8 @@ pub enum TypeState {
     Dict,
     /// `tp_subclasses`.
     Subclasses,
+    /// `tp_weaklist`.
+    Weaklist,
 }
 
 /// More static types than CPython and its extension modules have (`_Py_MAX_MANAGED_STATIC_BUILTIN_TYPES`: 200).
@@ -485,6 +487,7 @@ fn state_in(heap: &Heap<'_>, interpreter: Addr, ty: Addr, index: u64, which: Typ
     let at = match which {
         TypeState::Dict => dict,
         TypeState::Subclasses => dict + 8,
+        TypeState::Weaklist => dict + 16,
     };
     heap.image.addr(at).ok()
 }

@@ -9,7 +9,7 @@ use super::{dict, Kind};
 use crate::heap::{Heap, Obj};
 use crate::layout::rules::ManagedDict;
 use crate::names::StrState;
-use crate::types::{flags, type_state, DictAt, TypeInfo};
+use crate::types::{flags, type_state, DictAt, TypeInfo, TypeState};
 
 /// How the contents of a str, dict or set are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl Heap<'_> {
         }
         // 3.12+ keeps the list of a static built-in type per interpreter.
         let list = match t.is_metatype() {
-            true => type_state(self, o.addr, 2),
+            true => type_state(self, o.addr, TypeState::Weaklist),
             false => None,
         };
         list.or_else(|| o.u64(t.weaklist).ok().map(Addr)).is_some_and(|at| !at.is_null())
