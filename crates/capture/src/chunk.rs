@@ -8,21 +8,19 @@ use cpython::visit::{Torn, Visitor};
 use cpython::{names, Label, Obj};
 use memory::{Addr, Bytes, Memory};
 use rayon::prelude::*;
-use snapshot::file::{FileError, LinkRows, ObjectRows, PackedLinks, PackedObjects, Packer};
+use snapshot::file::{FileError, ObjectRows, PackedLinks, PackedObjects, Packer};
 use snapshot::{CodeRow, Details, ModuleRow, Object, Objects, Shape, State, Unit};
 
 use crate::briefs;
 use crate::edges::{Edge, Teller};
 use crate::facts::{Elements, Noter};
 use crate::fingerprint::FingerprintKey;
+use crate::gather::{Buffers, Gather, Link, Told};
 use crate::ids::{Chunk, Ids, Piece};
 use crate::inspect::frame_object_code;
-use crate::labels::{Key, Local};
+use crate::labels::Key;
 use crate::reach::{found, Reached};
 use crate::worker::{RefCount, Shared};
-
-/// Most references of one row group. A list may have more than all other objects of its chunk.
-const LINKS_MOST: usize = 1 << 20;
 
 /// Chunks for each thread that may be packed before any of them is written: many, since what is packed is small and threads
 /// that are done early wait for the others.
@@ -64,8 +62,7 @@ pub(crate) enum Rows {
 struct Room<'w, 'm> {
     types: TypeCache<'w, 'm>,
     rows: ObjectRows,
-    links: Vec<Link>,
-    sorted: LinkRows,
+    buffers: Buffers,
     noter: Option<Noter<'w, 'm>>,
 }
 
@@ -73,18 +70,8 @@ impl<'w, 'm> Room<'w, 'm> {
     fn new(reached: &Reached<'w, 'm>, key: Option<FingerprintKey>) -> Self {
         let heap = &reached.world().heap;
         let noter = key.map(|key| Noter::new(heap, key));
-        Room { types: TypeCache::new(heap), rows: ObjectRows::default(), links: Vec::new(), sorted: LinkRows::default(), noter }
+        Room { types: TypeCache::new(heap), rows: ObjectRows::default(), buffers: Buffers::default(), noter }
     }
-}
-
-/// A reference as it is told.
-#[derive(Clone, Copy)]
-pub(crate) struct Link {
-    /// The number of its label within the chunk.
-    pub(crate) label: u32,
-    pub(crate) holder: u32,
-    pub(crate) target: u32,
-    pub(crate) position: u32,
 }
 
 impl<'w, 'm> Walk<'_, 'w, 'm> {
@@ -105,9 +92,8 @@ impl<'w, 'm> Walk<'_, 'w, 'm> {
         let heap = &self.reached.world().heap;
         let arenas = &self.reached.world().arenas;
         room.rows.begin(chunk.first);
-        let labels = Local::default();
-        room.links.clear();
-        let mut making = Making { walk: self, labels, packed: Vec::new(), codes: Vec::new(), modules: Vec::new(), room, failed: None };
+        let gather = Gather::new(self.packer, std::mem::take(&mut room.buffers));
+        let mut making = Making { walk: self, room, gather, codes: Vec::new(), modules: Vec::new() };
         for piece in &chunk.pieces {
             match piece {
                 Piece::Arena(arena) => {
@@ -133,11 +119,9 @@ impl<'w, 'm> Walk<'_, 'w, 'm> {
 struct Making<'r, 'a, 'w, 'm> {
     walk: &'a Walk<'a, 'w, 'm>,
     room: &'r mut Room<'w, 'm>,
-    labels: Local,
-    packed: Vec<(PackedLinks, Vec<u32>)>,
+    gather: Gather<'a>,
     codes: Vec<CodeRow>,
     modules: Vec<ModuleRow>,
-    failed: Option<FileError>,
 }
 
 impl<'m> Making<'_, '_, '_, 'm> {
@@ -171,7 +155,7 @@ impl<'m> Making<'_, '_, '_, 'm> {
             _ => Addr::NULL,
         };
         let mut nth = 0;
-        let (ids, labels, links) = (self.walk.ids, &mut self.labels, &mut self.room.links);
+        let (ids, gather) = (self.walk.ids, &mut self.gather);
         let mut noter = self.room.noter.as_mut().filter(|_| briefs::unit(t) == Some(Unit::Item));
         let mut teller = Teller::new(|e: Edge| {
             let Some(target) = ids.of(e.to) else { return };
@@ -181,9 +165,8 @@ impl<'m> Making<'_, '_, '_, 'm> {
             if !e.held {
                 return;
             }
-            let label = labels.number(type_row, nth, &e);
+            gather.add(type_row, nth, id, target, &e);
             nth += 1;
-            links.push(Link { label, holder: id, target, position: e.position });
         });
         teller.begin(t.is_dict() && reached.is_namespace(o.addr), code);
         teller.with_values_held_elsewhere = true;
@@ -208,11 +191,6 @@ impl<'m> Making<'_, '_, '_, 'm> {
             refcount: count.count,
             state: State::new(collector, found(collector, reached.witness(o.addr, arena)), count.immortal),
         });
-        if self.room.links.len() >= LINKS_MOST {
-            if let Some(packer) = self.walk.packer {
-                self.pack(packer);
-            }
-        }
     }
 
     /// Length, name, value, and what code and modules say of themselves. Gives the length.
@@ -237,56 +215,14 @@ impl<'m> Making<'_, '_, '_, 'm> {
         length
     }
 
-    /// Sorts the references told so far by label and packs them. An object's own stay in the order in which it tells them.
-    fn pack(&mut self, packer: &Packer) {
-        let (links, sorted) = (&mut self.room.links, &mut self.room.sorted);
-        let mut counts = vec![0u32; self.labels.keys.len()];
-        for l in links.iter() {
-            if let Some(n) = counts.get_mut(l.label as usize) {
-                *n += 1;
-            }
-        }
-        let mut end = 0;
-        let mut places: Vec<usize> = counts
-            .iter()
-            .map(|n| {
-                end += *n as usize;
-                end - *n as usize
-            })
-            .collect();
-        for column in [&mut sorted.holders, &mut sorted.targets, &mut sorted.positions] {
-            column.clear();
-            column.resize(end, 0);
-        }
-        for l in links.drain(..) {
-            let Some(place) = places.get_mut(l.label as usize) else { continue };
-            let (h, t, p) = (sorted.holders.get_mut(*place), sorted.targets.get_mut(*place), sorted.positions.get_mut(*place));
-            if let (Some(h), Some(t), Some(p)) = (h, t, p) {
-                (*h, *t, *p) = (l.holder, l.target, l.position);
-            }
-            *place += 1;
-        }
-        sorted.counts = counts;
-        match packer.links(sorted) {
-            Ok(packed) => self.packed.push((packed, std::mem::take(&mut sorted.counts))),
-            Err(e) => self.failed = self.failed.take().or(Some(e)),
-        }
-    }
-
-    fn done(mut self) -> Result<Done, FileError> {
+    fn done(self) -> Result<Done, FileError> {
+        let Told { links, packed, labels, buffers } = self.gather.done()?;
+        self.room.buffers = buffers;
         let rows = match self.walk.packer {
-            Some(packer) => {
-                if !self.room.links.is_empty() {
-                    self.pack(packer);
-                }
-                if let Some(e) = self.failed {
-                    return Err(e);
-                }
-                Rows::Packed { objects: packer.objects(&self.room.rows)?, links: self.packed }
-            }
-            None => Rows::Plain { objects: std::mem::take(&mut self.room.rows.objects), links: std::mem::take(&mut self.room.links) },
+            Some(packer) => Rows::Packed { objects: packer.objects(&self.room.rows)?, links: packed },
+            None => Rows::Plain { objects: std::mem::take(&mut self.room.rows.objects), links },
         };
-        Ok(Done { rows, labels: self.labels.keys, codes: self.codes, modules: self.modules })
+        Ok(Done { rows, labels, codes: self.codes, modules: self.modules })
     }
 }
 

@@ -9,9 +9,10 @@ use snapshot::file::{Draft, FileError};
 use snapshot::{Content, Coverage, Details, FrameRow, Graph, KeyNote, Objects, RegionRow, RootLink, ThreadRow};
 
 use crate::briefs;
-use crate::chunk::{code_facts, Link, Rows, Walk};
+use crate::chunk::{code_facts, Rows, Walk};
 use crate::edges::name_text;
 use crate::fingerprint::FingerprintKey;
+use crate::gather::Link;
 use crate::ids::Ids;
 use crate::labels::Labels;
 use crate::reach::Reached;

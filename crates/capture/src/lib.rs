@@ -13,6 +13,7 @@ mod edges;
 mod everything;
 mod facts;
 mod fingerprint;
+mod gather;
 mod ids;
 mod inspect;
 mod labels;

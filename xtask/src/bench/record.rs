@@ -81,6 +81,22 @@ pub(crate) struct Sample {
     /// Instances of `Session` and `Node` that it counted, where it tells; checked against `n`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) counted: Option<[u64; 2]>,
+    /// Of a snapshot that was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) saved: Option<Saved>,
+}
+
+/// What writing a snapshot gave, and how long it takes to ask it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    /// From the end of the copy to the end of the writing, synced.
+    pub(crate) after_copy_ms: f64,
+    /// Of all files.
+    pub(crate) bytes: u64,
+    /// `exuvia types FOLDER`.
+    pub(crate) types_ms: f64,
+    /// `exuvia object FOLDER ADDRESS`.
+    pub(crate) object_ms: f64,
 }
 
 impl Machine {

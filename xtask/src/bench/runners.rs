@@ -13,7 +13,7 @@ use nix::sys::resource::{getrusage, UsageWho};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::record::Sample;
+use super::record::{Sample, Saved};
 use crate::trouble::{Doing, Done, Trouble};
 
 /// Peers that run inside the process that they look at.
@@ -21,6 +21,9 @@ pub(crate) const PEERS: &[&str] = &["guppy3", "pympler", "getsizeof"];
 
 /// exuvia's looks at one heap: what the samples call them, and their mode.
 pub(crate) const LOOKS: [(&str, &str); 3] = [("exuvia fork", "fork"), ("exuvia fork again", "fork"), ("exuvia again", "freeze")];
+
+/// What the samples call a snapshot that is written and asked.
+pub(crate) const SNAPSHOT: &str = "exuvia snapshot";
 
 /// How long a heap may take to be built. The large one takes a minute on a slow and busy machine.
 const READY_SECONDS_MAX: u64 = 900;
@@ -52,7 +55,7 @@ impl Bench<'_> {
         Ok(samples)
     }
 
-    /// Three looks at one heap. The later ones follow at once and get memory that this machine has at hand; for the first one
+    /// Three looks at one heap, and a snapshot of it. The later ones follow at once and get memory that this machine has at hand; for the first one
     /// a virtual machine may have to ask its host for every page.
     fn exuvia(&self, n: u64) -> Done<Vec<Sample>> {
         let target = Target::start(&self.python, &self.root.join("bench/targets/service_heap.py"), n)?;
@@ -61,7 +64,8 @@ impl Bench<'_> {
         // The target's own hiccups are part of what it sees later: let it see some before.
         std::thread::sleep(Duration::from_millis(500));
         let gap_before_ms = target.longest_gap_ms();
-        LOOKS.into_iter().map(|look| self.look(&target, look, n, &pid, target_rss_bytes, gap_before_ms)).collect()
+        let looks = LOOKS.into_iter().map(|look| self.look(&target, look, n, &pid, target_rss_bytes, gap_before_ms));
+        looks.chain([self.snapshot(n, &pid, target_rss_bytes)]).collect()
     }
 
     fn look(
@@ -74,45 +78,81 @@ impl Bench<'_> {
         gap_before_ms: f64,
     ) -> Done<Sample> {
         target.forget_gaps();
-        let output = self.root.join("target/bench-exuvia.json");
-        // In a process of its own, whose children are this one command: their peak memory is the command's.
-        let measured = Command::new(std::env::current_exe().doing("xtask")?)
-            .args(["bench", "--measure"])
-            .arg(&output)
-            .arg(&self.exuvia)
-            .args(["types", pid, "--json", "--mode", mode])
-            .stderr(Stdio::inherit())
-            .output()
-            .doing("exuvia types")?;
-        let measured: Measured = serde_json::from_slice(&measured.stdout).doing("exuvia types")?;
-        if measured.code != Some(0) {
-            return Err(Trouble::new(format!("exuvia types ended with {:?}", measured.code)));
-        }
-        let text = std::fs::read_to_string(&output).doing(output.display())?;
-        let answer: Value = serde_json::from_str(&text).doing("exuvia types --json")?;
+        let (measured, answer) = self.run(&["types", pid, "--json", "--mode", mode])?;
         std::thread::sleep(Duration::from_millis(100));
         let gap_ms = Some(target.longest_gap_ms()).filter(|gap| *gap > 0.0);
-        let missing = |what: &str| Trouble::new(format!("exuvia types --json has no {what}"));
-        let counted = |name: &str| {
-            let types = answer.get("types").and_then(Value::as_array).into_iter().flatten();
-            types
-                .filter(|one| one.get("type").and_then(Value::as_str) == Some(name))
-                .find_map(|one| one.get("count")?.as_u64())
-                .unwrap_or(0)
-        };
         Ok(Sample {
             tool: tool.to_owned(),
             n,
             wall_ms: measured.wall_ms,
-            pause_ms: answer.pointer("/target/pause_ms").and_then(Value::as_f64).ok_or_else(|| missing("target.pause_ms"))?,
+            pause_ms: told(&answer, "/target/pause_ms")?,
             second_stop_ms: answer.pointer("/target/second_stop_ms").and_then(Value::as_f64),
             gap_ms,
             gap_before_ms: Some(gap_before_ms),
             peak_bytes: measured.peak_bytes,
             target_rss_bytes,
-            objects: answer.pointer("/coverage/objects").and_then(Value::as_u64).ok_or_else(|| missing("coverage.objects"))?,
-            counted: Some([counted("__main__.Session"), counted("__main__.Node")]),
+            objects: told(&answer, "/coverage/objects")? as u64,
+            counted: Some(counted(&answer)),
+            saved: None,
         })
+    }
+
+    /// Saves the heap and asks the folder.
+    fn snapshot(&self, n: u64, pid: &str, target_rss_bytes: u64) -> Done<Sample> {
+        let folder = self.root.join("target/bench-snapshot");
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).doing(folder.display())?;
+        }
+        let name = folder.to_string_lossy().into_owned();
+        let (measured, answer) = self.run(&["snapshot", pid, "-o", &name, "--json"])?;
+        let (types, counts) = self.run(&["types", &name, "--json"])?;
+        // One of the last objects, whose references stand near the end of the table.
+        let (_, sessions) = self.run(&["objects", &name, "--json", "--type", "__main__.Session", "--limit", "1"])?;
+        let address =
+            sessions.get("address").and_then(Value::as_str).ok_or_else(|| Trouble::new("exuvia objects --json has no address"))?;
+        let (object, _) = self.run(&["object", &name, address, "--json"])?;
+        std::fs::remove_dir_all(&folder).doing(folder.display())?;
+        Ok(Sample {
+            tool: SNAPSHOT.to_owned(),
+            n,
+            wall_ms: measured.wall_ms,
+            pause_ms: told(&answer, "/target/pause_ms")?,
+            second_stop_ms: answer.pointer("/target/second_stop_ms").and_then(Value::as_f64),
+            gap_ms: None,
+            gap_before_ms: None,
+            peak_bytes: measured.peak_bytes,
+            target_rss_bytes,
+            objects: told(&answer, "/coverage/objects")? as u64,
+            counted: Some(counted(&counts)),
+            saved: Some(Saved {
+                after_copy_ms: told(&answer, "/after_copy_ms")?,
+                bytes: told(&answer, "/written_bytes")? as u64,
+                types_ms: types.wall_ms,
+                object_ms: object.wall_ms,
+            }),
+        })
+    }
+
+    /// Runs the command in a process of its own, whose children are this one command: their peak memory is the command's. Gives the
+    /// last line of what it prints.
+    fn run(&self, arguments: &[&str]) -> Done<(Measured, Value)> {
+        let what = || format!("exuvia {}", arguments.join(" "));
+        let output = self.root.join("target/bench-exuvia.json");
+        let measured = Command::new(std::env::current_exe().doing("xtask")?)
+            .args(["bench", "--measure"])
+            .arg(&output)
+            .arg(&self.exuvia)
+            .args(arguments)
+            .stderr(Stdio::inherit())
+            .output()
+            .doing(what())?;
+        let measured: Measured = serde_json::from_slice(&measured.stdout).doing(what())?;
+        if measured.code != Some(0) {
+            return Err(Trouble::new(format!("{} ended with {:?}", what(), measured.code)));
+        }
+        let text = std::fs::read_to_string(&output).doing(output.display())?;
+        let answer: Value = serde_json::from_str(text.lines().last().unwrap_or_default()).doing(what())?;
+        Ok((measured, answer))
     }
 
     fn peer(&self, tool: &str, n: u64) -> Done<Sample> {
@@ -133,8 +173,23 @@ impl Bench<'_> {
             target_rss_bytes: answer.rss_bytes,
             objects: answer.objects,
             counted: answer.sessions.zip(answer.nodes).map(|(sessions, nodes)| [sessions, nodes]),
+            saved: None,
         })
     }
+}
+
+/// A number of an answer.
+fn told(answer: &Value, place: &str) -> Done<f64> {
+    answer.pointer(place).and_then(Value::as_f64).ok_or_else(|| Trouble::new(format!("exuvia's answer has no {place}")))
+}
+
+/// How many instances of `Session` and `Node` an answer of `types` has.
+fn counted(answer: &Value) -> [u64; 2] {
+    let types = || answer.get("types").and_then(Value::as_array).into_iter().flatten();
+    ["__main__.Session", "__main__.Node"].map(|name| {
+        let mut of_name = types().filter(|one| one.get("type").and_then(Value::as_str) == Some(name));
+        of_name.find_map(|one| one.get("count")?.as_u64()).unwrap_or(0)
+    })
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::record::{Record, Sample};
+use super::record::{Record, Sample, Saved};
 
 /// Around the section in the README.
 pub(crate) const BEGIN: &str = "<!-- bench:begin -->";
@@ -50,6 +50,7 @@ pub(crate) fn section(records: &[Record]) -> String {
         rows.sort_by(|(a, _), (b, _)| a.total_cmp(b));
         text.extend(rows.into_iter().map(|(_, row)| row));
     }
+    text += &snapshots(&samples);
     let machine = &newest.machine;
     // The newest run may have been one of exuvia alone.
     let peers = alike.iter().rev().find(|record| !record.peers.is_empty()).map(|record| record.peers.join(", ")).unwrap_or_default();
@@ -72,6 +73,38 @@ pub(crate) fn section(records: &[Record]) -> String {
         peers,
     );
     text
+}
+
+/// What snapshots cost, by heap; empty where none was written.
+fn snapshots(samples: &[&Sample]) -> String {
+    let mut text = String::new();
+    let mut sizes: Vec<u64> = samples.iter().filter(|sample| sample.saved.is_some()).map(|sample| sample.n).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    for n in sizes {
+        let here: Vec<&Sample> = samples.iter().copied().filter(|sample| sample.n == n).collect();
+        let of = |value: fn(&Sample, &Saved) -> f64| {
+            median(here.iter().filter_map(|sample| sample.saved.as_ref().map(|saved| value(sample, saved))).collect()).unwrap_or(0.0)
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {:.1} | {} | {} | {} |",
+            heap(&here),
+            time(of(|_, saved| saved.after_copy_ms)),
+            time(of(|sample, _| sample.wall_ms)),
+            of(|sample, saved| saved.bytes as f64 / sample.objects.max(1) as f64),
+            bytes(of(|sample, _| sample.peak_bytes as f64)),
+            time(of(|_, saved| saved.types_ms)),
+            time(of(|_, saved| saved.object_ms)),
+        );
+    }
+    if text.is_empty() {
+        return text;
+    }
+    format!(
+        "\n| heap | `exuvia snapshot`: written after the copy | whole command | bytes an object | memory of the tool | \
+         `exuvia types FOLDER` | `exuvia object FOLDER ADDRESS` |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n{text}"
+    )
 }
 
 /// `readme` with the section in its place; `None` where it has no place for it.
@@ -134,6 +167,7 @@ pub(crate) mod tests {
             target_rss_bytes: 227 << 20,
             objects: 3_340_000,
             counted: Some([300_000, 300_000]),
+            saved: None,
         };
         Record {
             schema: SCHEMA.to_owned(),
@@ -161,6 +195,15 @@ pub(crate) mod tests {
         assert!(rows[1].contains("exuvia types") && rows[1].contains("| 400 ms | 40 ms | 64 MiB |"), "{text}");
         assert!(rows[2].contains("| 4.00 s |"), "{text}");
         assert!(text.contains("Medians of 2 kept runs (2026-01-02 to 2026-01-03)"), "{text}");
+    }
+
+    #[test]
+    fn snapshots_have_a_table_of_their_own() {
+        let mut one = record("2026-01-02T00:00:00Z", "new", &[("exuvia snapshot", 900.0), ("exuvia", 500.0)]);
+        assert!(!section(&[one.clone()]).contains("bytes an object"));
+        one.samples[0].saved = Some(Saved { after_copy_ms: 700.0, bytes: 3_340_000 * 2, types_ms: 10.0, object_ms: 50.0 });
+        let text = section(&[one]);
+        assert!(text.contains("| 3.3 M objects, 227 MiB | 700 ms | 900 ms | 2.0 | 64 MiB | 10 ms | 50 ms |"), "{text}");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use super::manifest::{self, Entry};
 use super::out::{encoding, make_file, TableFile};
 use super::rows::{encoder, PackedLinks, PackedObjects, Packer};
@@ -17,6 +19,9 @@ use crate::Snapshot;
 
 /// Looks in one call that may each have a folder of their own, before one of them is chosen.
 const PARTS_MOST: u32 = 64;
+
+/// Groups of references that wait for their labels to be encoded.
+const WAITING_MOST: usize = 32;
 
 /// What was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +39,8 @@ pub struct Draft {
     packer: Packer,
     objects: TableFile,
     references: TableFile,
+    /// Groups of references whose labels are not encoded yet: some together, each by a thread.
+    waiting: Vec<(PackedLinks, Vec<u32>)>,
 }
 
 impl Draft {
@@ -58,7 +65,7 @@ impl Draft {
         let folder = part.as_ref().map(|p| p.path.as_path());
         let objects = TableFile::create(&packer.objects, "objects.parquet".into(), folder)?;
         let references = TableFile::create(&packer.references, "references.parquet".into(), folder)?;
-        Ok(Draft { part, packer, objects, references })
+        Ok(Draft { part, packer, objects, references, waiting: Vec::new() })
     }
 
     /// What encodes rows for it.
@@ -79,15 +86,26 @@ impl Draft {
     /// # Errors
     /// The system refused.
     pub fn links(&mut self, rows: PackedLinks, labels: &[u32]) -> Result<(), FileError> {
-        let chunks = self.packer.labelled(rows, labels)?;
-        self.references.append(chunks)
+        self.waiting.push((rows, labels.to_vec()));
+        if self.waiting.len() >= WAITING_MOST {
+            self.write_waiting()?;
+        }
+        Ok(())
+    }
+
+    fn write_waiting(&mut self) -> Result<(), FileError> {
+        let packer = &self.packer;
+        let waiting = std::mem::take(&mut self.waiting);
+        let groups: Vec<_> = waiting.into_par_iter().map(|(links, labels)| packer.labelled(links, &labels)).collect::<Result<_, _>>()?;
+        groups.into_iter().try_for_each(|group| self.references.append(group))
     }
 
     /// Writes all else and gives the folder its name.
     ///
     /// # Errors
     /// The folder exists by now, or the system refused: then nothing of it stays.
-    pub fn finish(self, snapshot: &Snapshot) -> Result<Written, FileError> {
+    pub fn finish(mut self, snapshot: &Snapshot) -> Result<Written, FileError> {
+        self.write_waiting()?;
         let Draft { part, objects, references, .. } = self;
         let folder = part.as_ref().map(|p| p.path.as_path());
         let (entries, _) = files(snapshot, folder, objects, references)?;
@@ -101,7 +119,8 @@ impl Draft {
     ///
     /// # Errors
     /// What `send` gives; or a table that cannot be encoded.
-    pub fn finish_parts(self, snapshot: &Snapshot, mut send: impl FnMut(&str, &[u8]) -> io::Result<()>) -> io::Result<Written> {
+    pub fn finish_parts(mut self, snapshot: &Snapshot, mut send: impl FnMut(&str, &[u8]) -> io::Result<()>) -> io::Result<Written> {
+        self.write_waiting().map_err(io::Error::other)?;
         let (entries, files) = files(snapshot, None, self.objects, self.references).map_err(io::Error::other)?;
         for (entry, bytes) in entries.iter().zip(files) {
             send(&entry.name, &bytes)?;
