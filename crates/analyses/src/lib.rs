@@ -6,10 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod explain;
+pub mod finding;
 mod naming;
 mod object;
 mod objects;
 pub mod ownership;
+pub mod place;
 pub mod retained;
 mod types;
 

@@ -43,6 +43,8 @@ pub struct Owner {
     pub objects: u64,
     /// By what it is held.
     pub hold: Hold,
+    /// What its way begins at.
+    pub named_by: Hold,
     /// What it is made of, the most bytes first: type, objects, bytes.
     pub made_of: Vec<(String, u64, Bytes)>,
 }
@@ -168,6 +170,7 @@ fn described(ownership: &Ownership<'_>, below: &Edges, names: &Names<'_, '_>, on
     let single = one.nodes.len() == 1;
     let steps = if single { names.steps(node) } else { common(names, &one.nodes) };
     let made = made_of(ownership, below, &one);
+    let steps_hold = steps.first().map_or(Hold::Several, |step| ownership.hold(step.node));
     Owner {
         path: joined(&steps),
         steps,
@@ -178,6 +181,7 @@ fn described(ownership: &Ownership<'_>, below: &Edges, names: &Names<'_, '_>, on
         owners: one.nodes.len() as u64,
         retained_bytes: Bytes(one.retained),
         objects: made.objects,
+        named_by: steps_hold,
         hold: if single { top_hold(ownership, node) } else { Hold::Several },
         made_of: made.types,
     }

@@ -23,6 +23,8 @@ enum Kind {
     Answered,
     /// The answer is no, and is printed: only the exit code is left to say.
     AnsweredNo,
+    /// The answer is printed, and crosses a limit that was asked for.
+    Limit,
     Usage,
     Target,
     Own,
@@ -59,11 +61,20 @@ impl Trouble {
         Trouble { kind: Kind::AnsweredNo, ..Trouble::answered() }
     }
 
+    /// Nothing went wrong, but a `--fail-…` limit was crossed.
+    pub(crate) fn limit(crossed: String) -> Trouble {
+        Trouble { kind: Kind::Limit, what: crossed, ..Trouble::answered() }
+    }
+
     /// Writes the lines to stderr and says what to exit with.
     pub(crate) fn report(self) -> ExitCode {
         let code = match self.kind {
             Kind::Quiet | Kind::Answered => return ExitCode::SUCCESS,
             Kind::AnsweredNo => return ExitCode::from(3),
+            Kind::Limit => {
+                let _ = writeln!(io::stderr().lock(), "limit: {}", self.what);
+                return ExitCode::from(1);
+            }
             Kind::Usage => 2,
             Kind::Target => 3,
             Kind::Own => 4,

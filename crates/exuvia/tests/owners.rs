@@ -149,3 +149,37 @@ fn owners(target: &str) -> Value {
     let ran = run(&["retained", "--json", "--limit", "0", target]);
     serde_json::from_str(ran.answered()).unwrap()
 }
+
+#[test]
+fn explain_names_what_was_planted_and_nothing_in_a_clean_program() {
+    if !may_trace() {
+        return;
+    }
+    testbed::for_each_interpreter(|py| {
+        let scratch = Scratch::new().unwrap();
+        let facts = scratch.path().join("facts.json");
+        let planted = Started::python_of(&py.path, &format!("FACTS = {:?}\n{PLANTED}", facts.to_str().unwrap()));
+        let answer: Value = serde_json::from_str(run(&["explain", "--json", &planted.pid()]).answered()).unwrap();
+        let titles: Vec<&str> = answer["findings"].as_array().unwrap().iter().map(|f| f["title"].as_str().unwrap()).collect();
+        for wanted in [
+            "__main__.Holder.shared holds 1,000 bytes",
+            "local mine holds 3,000 tuple",
+            "__main__.CACHE.items holds 1,500 list",
+            "__main__.LIST holds 2,000 __main__.Plain",
+        ] {
+            assert!(titles.iter().any(|title| title.contains(wanted)), "{wanted} is not in {titles:#?}");
+        }
+        assert!(answer["sentence"].as_str().unwrap().contains(titles[0]), "{answer:#?}");
+        let suspects = answer["suspects"].as_array().unwrap();
+        assert!(suspects.iter().any(|s| s["path"] == "__main__.Holder.shared" && s["entries"] == 1000), "{suspects:#?}");
+        // The twin keeps nothing.
+        let clean =
+            Started::python_of(&py.path, "import gc, json, threading\nwork = [str(n) * 3 for n in range(9000)]\ndel work\ngc.collect()");
+        let answer: Value = serde_json::from_str(run(&["explain", "--json", &clean.pid()]).answered()).unwrap();
+        assert_eq!(answer["findings"], Value::Array(Vec::new()), "{}", py.name);
+        // Limits are for the exit code.
+        let limited = |option: &str, size: &str| run(&["explain", option, size, &planted.pid()]).code;
+        assert_eq!((limited("--fail-over", "1kB"), limited("--fail-over", "1GB")), (Some(1), Some(0)));
+        assert_eq!((limited("--fail-owner-over", "100kB"), limited("--fail-owner-over", "1GB")), (Some(1), Some(0)));
+    });
+}

@@ -11,6 +11,7 @@
 
 mod again;
 pub mod doctor;
+pub mod explain;
 mod head;
 mod json;
 pub mod object;

@@ -1,6 +1,7 @@
 //! Arguments of the commands that explain.
 
 use clap::Args;
+use memory::Bytes;
 
 use super::{Look, Target};
 
@@ -13,7 +14,7 @@ use super::{Look, Target};
 #[command(after_help = "\
 Examples:
   exuvia retained 4711
-  exuvia retained --limit 50 monday
+  exuvia retained --limit 50 4711
   exuvia retained -- python3 app.py")]
 #[command(override_usage = "exuvia retained [OPTIONS] PID\n       exuvia retained [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Retained {
@@ -24,4 +25,67 @@ pub(crate) struct Retained {
     pub(crate) limit: Option<usize>,
     #[command(flatten)]
     pub(crate) look: Look,
+}
+
+/// The command to run first: who holds the memory, what looks like a leak, what to do about it.
+///
+/// Coverage comes first. Owners are those of `exuvia retained`. Findings are ranked by the bytes that they would save, each with its
+/// place in the source where it has one, and how sure it is: counted, estimated, at most. Exit code 1: a --fail limit was crossed.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  exuvia explain 4711
+  exuvia explain --all 4711
+  exuvia explain --fail-over 500MB -- python3 app.py")]
+#[command(override_usage = "exuvia explain [OPTIONS] PID\n       exuvia explain [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+pub(crate) struct Explain {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Show every finding, with its evidence
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Exit with 1 if the objects take more than this: 500MB, 2GiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) fail_over: Option<Bytes>,
+    /// Exit with 1 if one owner retains more than this
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) fail_owner_over: Option<Bytes>,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
+/// `500MB`, `2GiB`, `1.5 GB`, `4096`: decimal units by 1000, binary ones by 1024.
+fn size(s: &str) -> Result<Bytes, String> {
+    const FORM: &str = "a size is a number with B, kB, MB, GB, KiB, MiB or GiB: 500MB, 2GiB";
+    let split = s.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(s.len());
+    let (number, unit) = s.split_at(split);
+    let scale = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(FORM.into()),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(n) if n >= 0.0 && n * scale < 1e18 => Ok(Bytes((n * scale) as u64)),
+        _ => Err(FORM.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        for (s, bytes) in [("500MB", 500_000_000), ("2GiB", 2 << 30), ("1.5k", 1500), ("4096", 4096), ("1 MiB", 1 << 20), ("0", 0)] {
+            assert_eq!(size(s), Ok(Bytes(bytes)), "{s}");
+        }
+        for s in ["", "MB", "-1MB", "5TBB", "nan", "inf", "1e30"] {
+            assert!(size(s).is_err(), "{s}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use memory::Addr;
 
-pub(crate) use self::explain::Retained;
+pub(crate) use self::explain::{Explain, Retained};
 use crate::trouble::Trouble;
 
 /// Parses the command line; help and version are printed here.
@@ -40,6 +40,7 @@ See       what a Python process holds
   doctor    what works here and on a process, and what to do where it does not
 
 Explain   who holds it
+  explain   run this first: owners, suspects, what to do
   retained  the owners, by what would go if they went
 
 Shrink    what would make it smaller  (no command yet)
@@ -84,6 +85,7 @@ pub(crate) enum Command {
     Object(Object),
     Snapshot(Snapshot),
     Doctor(Doctor),
+    Explain(Explain),
     Retained(Retained),
 }
 
@@ -469,7 +471,9 @@ fn refusal(e: &clap::Error, command: Option<&OsString>) -> Trouble {
     let what = lines.next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':').to_string();
     let rest: Vec<&str> = lines.collect();
     let pick = |mark: &str| rest.iter().find_map(|l| l.strip_prefix(mark)).map(|l| l.trim().to_string());
-    let known = command.and_then(|c| c.to_str()).filter(|c| ["types", "objects", "object", "snapshot", "doctor", "retained"].contains(c));
+    let known = command
+        .and_then(|c| c.to_str())
+        .filter(|c| ["types", "objects", "object", "snapshot", "doctor", "explain", "retained"].contains(c));
     // "invalid value 'x' for '--mode <MODE>': the reason" carries its own why.
     let (what, reason) = match what.split_once("': ") {
         Some((head, reason)) => (format!("{head}'"), Some(reason.to_string())),

@@ -1,6 +1,7 @@
 //! One file a command; here is only who is called.
 
 mod doctor;
+mod explain;
 mod list;
 mod object;
 mod objects;
@@ -23,6 +24,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Object(args)) => object::run(&args),
         Some(Command::Snapshot(args)) => snapshot::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
+        Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Retained(args)) => retained::run(&args),
         None => list::run(),
     }

@@ -1,0 +1,192 @@
+//! `explain`: who holds the memory, what looks like a leak, what to do about it.
+//!
+//! Holds: [`explain`], which asks the other analyses, and the findings of the owners themselves: containers of many like entries that hang
+//! from a module, a class or a frame. Never: counts anything that another analysis counts.
+
+use graph::Edges;
+use memory::Bytes;
+use rustc_hash::FxHashMap;
+use snapshot::{LinkKind, Snapshot};
+
+use crate::finding::{rank, Finding, Sure};
+use crate::ownership::{Hold, Ownership};
+use crate::place::{Place, Places};
+use crate::retained::{retained, Owner, Retained};
+
+/// Owners that are shown.
+const OWNERS: usize = 6;
+/// An owner of this part of the whole is suspect, as in Eclipse MAT.
+const SUSPECT_SHARE: f64 = 0.1;
+/// A container of so many like entries grows with the program's work.
+const MANY_ENTRIES: usize = 500;
+/// Of that many entries so many are of one type.
+const ALIKE: f64 = 0.8;
+/// A finding that saves less than this part of the whole is not worth a line.
+const FINDING_SHARE: f64 = 0.005;
+/// Nor one that saves less than this.
+const FINDING_LEAST: u64 = 16 << 10;
+
+/// The answer to `explain`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Explanation {
+    /// Who holds it.
+    pub retained: Retained,
+    /// What looks like a leak.
+    pub suspects: Vec<Suspect>,
+    /// What to do, what saves most first.
+    pub findings: Vec<Finding>,
+}
+
+/// One owner that holds a great part of all, or many like entries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suspect {
+    /// Its way from a root.
+    pub path: String,
+    /// Its type.
+    pub type_name: String,
+    /// What it retains.
+    pub retained_bytes: Bytes,
+    /// What most of its entries are, and how many: the group of like objects.
+    pub entries: Option<(u64, String)>,
+    /// Where it is made or kept, as far as the source tells.
+    pub place: Option<Place>,
+}
+
+/// Explains a snapshot with its graph; `None` where it has none.
+pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
+    let ownership = Ownership::of(snapshot)?;
+    let below = ownership.tree.below();
+    let places = Places::of(ownership.objects, ownership.graph, ownership.details);
+    let mut retained = retained(&ownership, Some(usize::MAX));
+    fold_away(&mut retained);
+    let whole = retained.whole;
+    let mut suspects = Vec::new();
+    let mut findings = Vec::new();
+    for owner in retained.owners.iter().filter(|owner| owner.owners == 1 && !owner.is_rest) {
+        let entries = entries(&ownership, owner);
+        let place = place(&ownership, &places, owner);
+        if let Some(growing) = entries.as_ref().and_then(|e| growing(&ownership, &below, owner, e, place.clone())) {
+            findings.push(growing);
+        }
+        if retained.share(owner.retained_bytes) >= SUSPECT_SHARE || findings.last().is_some_and(|f| f.title.contains(&owner.path)) {
+            suspects.push(Suspect {
+                path: owner.path.clone(),
+                type_name: owner.type_name.clone(),
+                retained_bytes: owner.retained_bytes,
+                entries: entries.map(|e| (e.count as u64, e.type_name)),
+                place,
+            });
+        }
+    }
+    let least = ((whole.0 as f64 * FINDING_SHARE) as u64).max(FINDING_LEAST);
+    findings.retain(|finding| finding.saving_bytes.0 >= least);
+    suspects.retain(|suspect| suspect.retained_bytes.0 >= least);
+    rank(&mut findings);
+    cut(&mut retained);
+    Some(Explanation { retained, suspects, findings })
+}
+
+/// What the interpreter itself consists of is no news: it goes to the rest.
+fn fold_away(retained: &mut Retained) {
+    let own = |owner: &Owner| matches!(owner.named_by, Hold::Interpreter | Hold::Static);
+    let (away, stay): (Vec<Owner>, Vec<Owner>) = std::mem::take(&mut retained.owners).into_iter().partition(own);
+    retained.owners = stay;
+    for owner in away {
+        retained.rest_bytes.0 += owner.retained_bytes.0;
+        retained.rest_objects += owner.objects;
+    }
+}
+
+/// Leaves the biggest owners; what the others hold goes to the rest.
+fn cut(retained: &mut Retained) {
+    for owner in retained.owners.drain(OWNERS.min(retained.owners.len())..) {
+        retained.rest_bytes.0 += owner.retained_bytes.0;
+        retained.rest_objects += owner.objects;
+    }
+}
+
+/// What a container holds, where most of it is of one type.
+struct Entries {
+    count: usize,
+    type_name: String,
+    nodes: Vec<u32>,
+}
+
+/// The entries of a container: items, values or members.
+fn entries(ownership: &Ownership<'_>, owner: &Owner) -> Option<Entries> {
+    let is_entry = |kind| matches!(kind, LinkKind::Index | LinkKind::Value | LinkKind::Member);
+    let nodes: Vec<u32> = ownership.graph.of(owner.node).filter(|link| is_entry(link.label.kind)).map(|link| link.target).collect();
+    let mut by_type: FxHashMap<&str, usize> = FxHashMap::default();
+    for &node in &nodes {
+        *by_type.entry(ownership.type_name(node)).or_default() += 1;
+    }
+    let (type_name, most) = by_type.into_iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(a.0)))?;
+    let alike = most as f64 >= nodes.len() as f64 * ALIKE;
+    alike.then(|| Entries { count: nodes.len(), type_name: type_name.to_owned(), nodes })
+}
+
+/// A container that grows with the program's work: what a bound of a tenth of its entries would save.
+fn growing(ownership: &Ownership<'_>, below: &Edges, owner: &Owner, entries: &Entries, place: Option<Place>) -> Option<Finding> {
+    if entries.count < MANY_ENTRIES || !matches!(owner.hold, Hold::Module | Hold::Frame | Hold::Thread | Hold::Several) {
+        return None;
+    }
+    let bound = bound(entries.count);
+    // What each entry keeps alive with the container: itself and, in a dict, its key.
+    let held: u64 = below.of(owner.node).iter().map(|child| ownership.retained(*child)).sum();
+    let share = (entries.count - bound) as f64 / entries.count as f64;
+    let saving = (owner.retained_bytes.0 as f64 * share) as u64;
+    let alone = entries.nodes.iter().filter(|node| ownership.tree.above(**node) == Some(owner.node)).count();
+    Some(Finding {
+        id: "retained",
+        title: format!("{} holds {} {}: bound it", owner.path, grouped(entries.count), entries.type_name),
+        saving_bytes: Bytes(saving),
+        known: Sure::Estimated,
+        place,
+        evidence: format!(
+            "a {} of {} entries, {} of them held by nothing else, which keep {} bytes alive; were each as large as now, {} entries would be {} bytes",
+            owner.type_name,
+            entries.count,
+            alone,
+            held,
+            bound,
+            owner.retained_bytes.0 - saving,
+        ),
+    })
+}
+
+/// The power of ten below a tenth of the entries: 1,000 for 10,644, 100 for 2,000.
+fn bound(entries: usize) -> usize {
+    let mut bound = 1;
+    while bound * 10 <= entries / 5 {
+        bound *= 10;
+    }
+    bound
+}
+
+/// 10644 as `10,644`.
+fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Where an owner is kept: the class of the nearest instance on its way, else the module.
+fn place(ownership: &Ownership<'_>, places: &Places<'_>, owner: &Owner) -> Option<Place> {
+    for step in owner.steps.iter().rev() {
+        if let Some(dict) = ownership.modules.contains_key(&step.node).then_some(step.node) {
+            let dict = ownership.graph.named(dict, LinkKind::Field, "__dict__").unwrap_or(dict);
+            return places.of_globals(dict);
+        }
+        let class = ownership.graph.of(step.node).find(|link| link.label.kind == LinkKind::Type).map(|link| link.target);
+        if let Some(place) = class.and_then(|class| places.of_class(class)).or_else(|| places.of_class(step.node)) {
+            return Some(place);
+        }
+    }
+    None
+}

@@ -1,0 +1,80 @@
+//! Places in source: where a class, a module or a function is defined.
+//!
+//! Holds: [`Places`]. A class has no line of its own before 3.13: the first line of its own functions is taken, and said to be *near*.
+
+use memory::Addr;
+use rustc_hash::FxHashMap;
+use snapshot::{Details, Graph, LinkKind, Objects};
+
+/// A place in source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file, as its code objects name it.
+    pub file: String,
+    /// The line; `None` where only the file is known.
+    pub line: Option<u32>,
+    /// The line is that of something inside, not of the thing itself.
+    pub near: bool,
+}
+
+/// Most attributes of a class or module that are looked at.
+const ATTRIBUTES_MOST: usize = 10_000;
+
+/// The places of a snapshot's code.
+#[derive(Clone, Debug)]
+pub struct Places<'s> {
+    objects: &'s Objects,
+    graph: &'s Graph,
+    /// File and first line by code object.
+    codes: FxHashMap<u32, (&'s str, &'s str, u32)>,
+}
+
+impl<'s> Places<'s> {
+    /// Of a snapshot's parts.
+    pub fn of(objects: &'s Objects, graph: &'s Graph, details: &'s Details) -> Places<'s> {
+        let codes = details.codes.iter().map(|code| (code.object, (code.name.as_str(), code.file.as_str(), code.first_line))).collect();
+        Places { objects, graph, codes }
+    }
+
+    /// The object at an address.
+    pub fn at(&self, address: Addr) -> Option<u32> {
+        self.objects.addresses().binary_search(&address).ok().map(|row| row as u32)
+    }
+
+    /// Where a function, a bound method's function or a code object is defined.
+    pub fn of_function(&self, node: u32) -> Option<Place> {
+        let code = if self.codes.contains_key(&node) { Some(node) } else { self.graph.named(node, LinkKind::Field, "__code__") };
+        let (_, file, line) = self.codes.get(&code?)?;
+        Some(Place { file: (*file).to_owned(), line: Some(*line), near: false })
+    }
+
+    /// Where a class is defined: near the first of its own functions.
+    pub fn of_class(&self, class: u32) -> Option<Place> {
+        let dict = self.graph.named(class, LinkKind::Field, "__dict__").unwrap_or(class);
+        let mut by_file: FxHashMap<&str, (u32, u32)> = FxHashMap::default();
+        for link in self.graph.of(dict).filter(|link| link.label.kind == LinkKind::Attribute).take(ATTRIBUTES_MOST) {
+            let Some(code) = self.graph.named(link.target, LinkKind::Field, "__code__") else { continue };
+            let Some((name, file, line)) = self.codes.get(&code) else { continue };
+            // What was made elsewhere and put here bears another name.
+            let own = link.label.name.as_deref().is_some_and(|attribute| name.rsplit('.').next() == Some(attribute));
+            if own && !file.starts_with('<') {
+                let entry = by_file.entry(file).or_insert((0, u32::MAX));
+                *entry = (entry.0 + 1, entry.1.min(*line));
+            }
+        }
+        let (file, (_, line)) = by_file.into_iter().max_by(|a, b| a.1 .0.cmp(&b.1 .0).then_with(|| b.0.cmp(a.0)))?;
+        Some(Place { file: file.to_owned(), line: Some(line), near: true })
+    }
+
+    /// The file of a module, by its globals: that of the functions whose globals they are.
+    pub fn of_globals(&self, dict: u32) -> Option<Place> {
+        for link in self.graph.of(dict).filter(|link| link.label.kind == LinkKind::Attribute).take(ATTRIBUTES_MOST) {
+            if self.graph.named(link.target, LinkKind::Field, "__globals__") == Some(dict) {
+                if let Some(place) = self.of_function(link.target) {
+                    return Some(Place { line: None, ..place });
+                }
+            }
+        }
+        None
+    }
+}
