@@ -9,7 +9,7 @@ use parquet::data_type::ByteArray;
 
 use super::encode::{Chunk, Encoder, Values};
 use super::out::encoding;
-use super::write::{flag, number, small, texts};
+use super::write::{flag, number, small};
 use super::{schema, FileError};
 use crate::{Details, Facts, Objects, Shape};
 
@@ -100,9 +100,9 @@ impl Packer {
             by_row(first, &rows.values),
             some_u64s(first, &f.capacities),
             some_u64s(first, &f.used),
-            texts(&f.shapes, |s: &Shape| s.form().map(|f| f.word())),
+            words(&f.shapes, |s| s.form().map(|f| f.word())),
             flag(&f.shapes, |s| s.interned()),
-            texts(&f.shapes, |s: &Shape| s.attributes().map(|a| a.word())),
+            words(&f.shapes, |s| s.attributes().map(|a| a.word())),
             flag(&f.shapes, |s| s.weakly_held()),
             some_u32s(first, &f.item_types),
             some_u32s(first, &f.key_types),
@@ -183,6 +183,17 @@ fn sparse<T, V>(first: u32, all: &[(u32, T)], some: Range<usize>, levels: &mut V
         *level = 1;
         values.push(convert(value));
     }
+}
+
+/// Words of ours, which need no copy a row.
+fn words(rows: &[Shape], get: impl Fn(&Shape) -> Option<&'static str> + Sync + 'static) -> Values<'_> {
+    Values::Texts(Box::new(move |some, values, levels| {
+        for row in rows.get(some).unwrap_or_default() {
+            let word = get(row);
+            levels.push(i16::from(word.is_some()));
+            values.extend(word.map(|w| ByteArray::from(bytes::Bytes::from_static(w.as_bytes()))));
+        }
+    }))
 }
 
 fn by_row(first: u32, all: &[(u32, String)]) -> Values<'_> {

@@ -143,7 +143,7 @@ fn text<'a, T: Sync>(rows: &'a [T], get: impl Fn(&'a T) -> &'a str + Sync + 'a) 
     Values::Text(Box::new(move |some, out| out.extend(part(rows, some).iter().map(|r| ByteArray::from(get(r))))))
 }
 
-pub(crate) fn texts<'a, T: Sync>(rows: &'a [T], get: impl Fn(&'a T) -> Option<&'a str> + Sync + 'a) -> Values<'a> {
+fn texts<'a, T: Sync>(rows: &'a [T], get: impl Fn(&'a T) -> Option<&'a str> + Sync + 'a) -> Values<'a> {
     Values::Texts(Box::new(move |some, values, levels| {
         for row in part(rows, some) {
             let text = get(row);
