@@ -180,8 +180,10 @@ fn grouped(n: usize) -> String {
 fn place(ownership: &Ownership<'_>, places: &Places<'_>, owner: &Owner) -> Option<Place> {
     for step in owner.steps.iter().rev() {
         if let Some(dict) = ownership.modules.contains_key(&step.node).then_some(step.node) {
+            let name = ownership.modules.get(&dict);
+            let file = ownership.details.modules.iter().find(|module| Some(&module.name.as_str()) == name).and_then(|m| m.file.clone());
             let dict = ownership.graph.named(dict, LinkKind::Field, "__dict__").unwrap_or(dict);
-            return places.of_globals(dict);
+            return file.map(|file| Place { file, line: None, near: false }).or_else(|| places.of_globals(dict));
         }
         let class = ownership.graph.of(step.node).find(|link| link.label.kind == LinkKind::Type).map(|link| link.target);
         if let Some(place) = class.and_then(|class| places.of_class(class)).or_else(|| places.of_class(step.node)) {

@@ -14,6 +14,8 @@ mod objects;
 pub mod ownership;
 pub mod place;
 pub mod retained;
+#[cfg(test)]
+mod testing;
 mod types;
 
 pub use naming::{Names, Step};

@@ -227,3 +227,44 @@ fn tops_of_cycles(edges: &Edges, inside: impl Fn(u32) -> bool, among: &[u32]) ->
     };
     among.iter().copied().filter(|node| inside(*node) && is_top(node)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Made;
+
+    #[test]
+    fn everything_is_held_by_somebody_and_the_sums_are_whole() {
+        let mut made = Made::default();
+        let (_, globals) = made.module("app");
+        let cache = made.object("dict", 1000, 1);
+        let page = made.object("app.Page", 50, 1);
+        made.link(globals, cache, LinkKind::Attribute, "CACHE");
+        made.link(cache, page, LinkKind::Value, "");
+        let local = made.object("list", 70, 1);
+        made.root(RootPlace::Frame, "thread 0x1, frame of f", Some("rows"), local, true);
+        // Held by C: its count says so. What it refers to is the C code's too.
+        let leaked = made.object("app.Leak", 5, 3);
+        let load = made.object("bytes", 500, 1);
+        made.link(leaked, load, LinkKind::Attribute, "load");
+        // A knot of two that nobody holds, and what hangs from it.
+        let (a, b, tail) = (made.object("app.Knot", 7, 1), made.object("app.Knot", 7, 1), made.object("bytes", 11, 1));
+        made.link(a, b, LinkKind::Attribute, "other");
+        made.link(b, a, LinkKind::Attribute, "other");
+        made.link(b, tail, LinkKind::Attribute, "load");
+        // An old address that a scan found: the count is explained by the cache.
+        made.root(RootPlace::Interpreter, "interpreter", None, page, false);
+        made.scanned(local, page);
+        let snapshot = made.snapshot();
+        let ownership = Ownership::of(&snapshot).unwrap();
+        let retained = |node| ownership.retained(node);
+        assert_eq!((retained(cache), retained(local), retained(leaked), retained(a)), (1050, 70, 505, 25));
+        assert_eq!((ownership.hold(local), ownership.hold(leaked), ownership.hold(a)), (Hold::Frame, Hold::C, Hold::Garbage));
+        let share = |hold: Hold| ownership.shares().into_iter().find(|(h, _)| *h == hold).unwrap().1;
+        assert_eq!(share(Hold::Garbage), Share { objects: 3, bytes: Bytes(25) });
+        assert_eq!(share(Hold::C), Share { objects: 2, bytes: Bytes(505) });
+        assert_eq!(share(Hold::Module), Share { objects: 4, bytes: Bytes(1070) });
+        let all: u64 = ownership.shares().iter().map(|(_, share)| share.bytes.0).sum();
+        assert_eq!(all, snapshot.types.iter().map(|t| t.footprint_bytes.0).sum::<u64>());
+    }
+}

@@ -238,3 +238,46 @@ fn made_of(ownership: &Ownership<'_>, below: &Edges, of: &Found) -> MadeOf {
     types.truncate(MADE_OF);
     MadeOf { objects, types }
 }
+
+#[cfg(test)]
+mod tests {
+    use snapshot::RootPlace;
+
+    use super::*;
+    use crate::testing::Made;
+
+    #[test]
+    fn owners_are_where_the_bytes_come_together() {
+        let mut made = Made::default();
+        let (_, globals) = made.module("app");
+        // A server whose cache has nearly all: the cache is the owner. Its settings are too small for one.
+        let (server, dict) = (made.object("app.Server", 50, 1), made.object("dict", 60, 1));
+        made.link(globals, server, LinkKind::Attribute, "SERVER");
+        made.link(server, dict, LinkKind::Field, "__dict__");
+        let (pages, settings) = (made.object("list", 100, 1), made.object("dict", 200, 1));
+        made.link(dict, pages, LinkKind::Attribute, "pages");
+        made.link(dict, settings, LinkKind::Attribute, "settings");
+        for _ in 0..10 {
+            let page = made.object("app.Page", 2000, 1);
+            made.link(pages, page, LinkKind::Index, "");
+        }
+        // Orders that two lists share: no one holds them, together they are an owner.
+        let (new, all) = (made.object("list", 10, 1), made.object("list", 10, 1));
+        made.root(RootPlace::Frame, "thread 0x1, frame of f", Some("new"), new, true);
+        made.link(globals, all, LinkKind::Attribute, "ORDERS");
+        for _ in 0..5 {
+            let order = made.object("app.Order", 700, 2);
+            made.link(new, order, LinkKind::Index, "");
+            made.link(all, order, LinkKind::Index, "");
+        }
+        let snapshot = made.snapshot();
+        let ownership = Ownership::of(&snapshot).unwrap();
+        let found = retained(&ownership, None);
+        let shown: Vec<(&str, u64, u64, u64)> =
+            found.owners.iter().map(|o| (o.path.as_str(), o.owners, o.retained_bytes.0, o.objects)).collect();
+        assert_eq!(shown, [("app.SERVER.pages", 1, 20_100, 11), ("thread 0x1, frame of f: local new[…]", 5, 3500, 5)]);
+        let sum: u64 = found.owners.iter().map(|o| o.retained_bytes.0).sum();
+        assert_eq!(sum + found.rest_bytes.0, found.whole.0);
+        assert_eq!(found.owners[0].made_of, [("app.Page".to_owned(), 10, Bytes(20_000)), ("list".to_owned(), 1, Bytes(100))]);
+    }
+}
