@@ -78,6 +78,7 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
             });
         }
     }
+    findings.extend(crate::refcounts::findings(&ownership, &places));
     let least = ((whole.0 as f64 * FINDING_SHARE) as u64).max(FINDING_LEAST);
     findings.retain(|finding| finding.saving_bytes.0 >= least);
     suspects.retain(|suspect| suspect.retained_bytes.0 >= least);
@@ -164,7 +165,7 @@ fn bound(entries: usize) -> usize {
 }
 
 /// 10644 as `10,644`.
-fn grouped(n: usize) -> String {
+pub(crate) fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -13,6 +13,7 @@ mod object;
 mod objects;
 pub mod ownership;
 pub mod place;
+pub mod refcounts;
 pub mod retained;
 #[cfg(test)]
 mod testing;

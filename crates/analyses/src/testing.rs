@@ -28,6 +28,11 @@ impl Made {
         self.objects.len() as u32 - 1
     }
 
+    /// It lives as long as the interpreter.
+    pub(crate) fn immortal(&mut self, node: u32) {
+        self.objects[node as usize].3 = true;
+    }
+
     /// A reference with its kind and name.
     pub(crate) fn link(&mut self, from: u32, to: u32, kind: LinkKind, name: &str) {
         self.links.push((from, to, kind, (!name.is_empty()).then(|| name.to_owned()), true));

@@ -17,6 +17,7 @@ mod json;
 pub mod object;
 pub mod objects;
 pub mod processes;
+pub mod refcounts;
 pub mod retained;
 pub mod saved;
 mod table;

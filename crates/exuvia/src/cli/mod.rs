@@ -1,5 +1,6 @@
 //! Arguments: what the commands take, how they explain themselves, and how wrong ones are refused.
 
+mod counts;
 mod explain;
 
 use std::ffi::OsString;
@@ -11,6 +12,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use memory::Addr;
 
+pub(crate) use self::counts::Refcounts;
 pub(crate) use self::explain::{Explain, Retained};
 use crate::trouble::Trouble;
 
@@ -42,6 +44,7 @@ See       what a Python process holds
 Explain   who holds it
   explain   run this first: owners, suspects, what to do
   retained  the owners, by what would go if they went
+  refcounts what C code holds, and what it may have leaked
 
 Shrink    what would make it smaller  (no command yet)
 Prove     the difference              (no command yet)
@@ -87,6 +90,7 @@ pub(crate) enum Command {
     Doctor(Doctor),
     Explain(Explain),
     Retained(Retained),
+    Refcounts(Refcounts),
 }
 
 /// How many instances each type has, and what they cost.
@@ -473,7 +477,7 @@ fn refusal(e: &clap::Error, command: Option<&OsString>) -> Trouble {
     let pick = |mark: &str| rest.iter().find_map(|l| l.strip_prefix(mark)).map(|l| l.trim().to_string());
     let known = command
         .and_then(|c| c.to_str())
-        .filter(|c| ["types", "objects", "object", "snapshot", "doctor", "explain", "retained"].contains(c));
+        .filter(|c| ["types", "objects", "object", "snapshot", "doctor", "explain", "retained", "refcounts"].contains(c));
     // "invalid value 'x' for '--mode <MODE>': the reason" carries its own why.
     let (what, reason) = match what.split_once("': ") {
         Some((head, reason)) => (format!("{head}'"), Some(reason.to_string())),

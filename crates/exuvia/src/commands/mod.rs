@@ -5,6 +5,7 @@ mod explain;
 mod list;
 mod object;
 mod objects;
+mod refcounts;
 mod retained;
 mod snapshot;
 mod types;
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Retained(args)) => retained::run(&args),
+        Some(Command::Refcounts(args)) => refcounts::run(&args),
         None => list::run(),
     }
 }

@@ -4,7 +4,7 @@ use graph::Edges;
 use memory::Addr;
 
 use super::decode::Table;
-use crate::{CodeRow, Graph, LinkLabel, ModuleRow, RootLink, ThreadRow};
+use crate::{CodeRow, Graph, LinkLabel, ModuleRow, RegionRow, RootLink, ThreadRow};
 
 /// All references, by holder; `rows` is the number of objects.
 pub(crate) fn graph(t: &Table, labels: Vec<LinkLabel>, rows: usize) -> Result<Graph, String> {
@@ -92,6 +92,13 @@ impl Small {
         let roots = super::inspect::roots(t)?;
         self.known(roots.iter().map(|root| root.target).collect())?;
         Ok(roots)
+    }
+
+    /// Mapped memory.
+    pub(crate) fn regions(t: &Table) -> Result<Vec<RegionRow>, String> {
+        let columns = t.u64s("start")?.into_iter().zip(t.u64s("end")?).zip(t.texts("rights")?).zip(t.u64s("offset")?).zip(t.texts("path")?);
+        let row = |((((start, end), rights), offset), path)| RegionRow { start: Addr(start), end: Addr(end), rights, offset, path };
+        Ok(columns.map(row).collect())
     }
 
     /// Threads.

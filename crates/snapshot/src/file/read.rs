@@ -106,6 +106,7 @@ impl Reader {
             roots: self.table("roots", |t| small.roots(t))?,
             codes: self.table("code", |t| small.codes(t))?,
             threads: self.table("threads", Small::threads)?,
+            regions: self.table("regions", Small::regions)?,
             ..Details::default()
         };
         if let Some(objects) = &snapshot.objects {
