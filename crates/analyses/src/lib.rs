@@ -1,11 +1,12 @@
 //! One file per question, each a pure function from a snapshot to numbers.
 //!
 //! Holds: [`types`] (what there is most of), [`objects`] (which ones), [`object`] (what one is and who holds it), [`ownership`] (what would
-//! go if an object went) and [`retained`] (the owners).
+//! go if an object went), [`retained`] (the owners) and [`cycles`] (reference cycles by shape).
 //! Never does: IO, printing, formatting; nothing here can reach a process. Same snapshot, same options, same answer.
 
 #![forbid(unsafe_code)]
 
+pub mod cycles;
 pub mod explain;
 pub mod finding;
 mod naming;

@@ -71,7 +71,7 @@ fn at(place: &Option<Place>) -> String {
 }
 
 /// `shop/cache.py:18`, `near shop/cache.py:18`, `in shop/cache.py`.
-fn written(place: &Place) -> String {
+pub(crate) fn written(place: &Place) -> String {
     let file = text::escaped(short(&place.file));
     match (place.line, place.near) {
         (None, _) => format!("in {file}"),

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod again;
+pub mod cycles;
 pub mod doctor;
 pub mod explain;
 mod head;

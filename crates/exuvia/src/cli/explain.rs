@@ -27,6 +27,29 @@ pub(crate) struct Retained {
     pub(crate) look: Look,
 }
 
+/// Reference cycles among instances, by shape, and the one edge that would break each.
+///
+/// A shape is the types and labels around the smallest cycle of objects that all reach each other. garbage is what nothing
+/// holds any more: it waits for the collector, and counts in bytes. The edge to break is computed: without it no cycle is
+/// left; of several the one is named that points back (parent, owner), that a callback hangs on, or that leads from many
+/// to one. Classes, modules and their namespaces are cycles by construction and are left out.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  exuvia cycles 4711
+  exuvia cycles --json 4711 | python3 -m json.tool
+  exuvia cycles -- python3 app.py")]
+#[command(override_usage = "exuvia cycles [OPTIONS] PID\n       exuvia cycles [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+pub(crate) struct Cycles {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Shapes that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
 /// The command to run first: who holds the memory, what looks like a leak, what to do about it.
 ///
 /// Coverage comes first. Owners are those of `exuvia retained`. Findings are ranked by the bytes that they would save, each with its

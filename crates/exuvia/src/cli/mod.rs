@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use memory::Addr;
 
 pub(crate) use self::counts::Refcounts;
-pub(crate) use self::explain::{Explain, Retained};
+pub(crate) use self::explain::{Cycles, Explain, Retained};
 use crate::trouble::Trouble;
 
 /// Parses the command line; help and version are printed here.
@@ -45,6 +45,7 @@ Explain   who holds it
   explain   run this first: owners, suspects, what to do
   retained  the owners, by what would go if they went
   refcounts what C code holds, and what it may have leaked
+  cycles    reference cycles by shape, and where to break them
 
 Shrink    what would make it smaller  (no command yet)
 Prove     the difference              (no command yet)
@@ -91,6 +92,7 @@ pub(crate) enum Command {
     Explain(Explain),
     Retained(Retained),
     Refcounts(Refcounts),
+    Cycles(Cycles),
 }
 
 /// How many instances each type has, and what they cost.
@@ -477,7 +479,7 @@ fn refusal(e: &clap::Error, command: Option<&OsString>) -> Trouble {
     let pick = |mark: &str| rest.iter().find_map(|l| l.strip_prefix(mark)).map(|l| l.trim().to_string());
     let known = command
         .and_then(|c| c.to_str())
-        .filter(|c| ["types", "objects", "object", "snapshot", "doctor", "explain", "retained", "refcounts"].contains(c));
+        .filter(|c| ["types", "objects", "object", "snapshot", "doctor", "explain", "retained", "refcounts", "cycles"].contains(c));
     // "invalid value 'x' for '--mode <MODE>': the reason" carries its own why.
     let (what, reason) = match what.split_once("': ") {
         Some((head, reason)) => (format!("{head}'"), Some(reason.to_string())),

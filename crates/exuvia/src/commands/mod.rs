@@ -1,5 +1,6 @@
 //! One file a command; here is only who is called.
 
+mod cycles;
 mod doctor;
 mod explain;
 mod list;
@@ -28,6 +29,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Retained(args)) => retained::run(&args),
         Some(Command::Refcounts(args)) => refcounts::run(&args),
+        Some(Command::Cycles(args)) => cycles::run(&args),
         None => list::run(),
     }
 }
