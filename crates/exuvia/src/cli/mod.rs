@@ -514,7 +514,7 @@ mod tests {
     #[test]
     fn every_command_stands_in_the_help_and_no_other() {
         use clap::CommandFactory;
-        let named: Vec<&str> = HELP.lines().filter_map(|l| l.strip_prefix("  ")?.split_once("  ")).map(|(name, _)| name.trim()).collect();
+        let named: Vec<&str> = HELP.lines().filter_map(|l| l.strip_prefix("  ")?.split_once(' ')).map(|(name, _)| name.trim()).collect();
         let there: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_string()).collect();
         assert_eq!(named, there);
     }
