@@ -1,4 +1,4 @@
-//! `cargo xtask docs`: real output between the markers of README.md.
+//! `cargo xtask docs`: real output between the markers of README.md and of the pages below docs/.
 //!
 //! Holds: the search for markers and the run of the command in each. Never: writes output that no run gave.
 //! A marker is a comment of its own line, `<!-- output: exuvia ARGUMENTS -->`; the next `<!-- /output -->` ends what it owns.
@@ -10,17 +10,21 @@ use crate::trouble::{Doing, Done, Trouble};
 
 /// What `--help` says of it.
 pub(crate) const HELP: &str = "\
-cargo xtask docs                          real output between the markers of README.md";
+cargo xtask docs [PAGE]                   real output between the markers of README.md and the pages below docs/";
 
 const PAGE: &str = "README.md";
+/// Folders whose pages have output too.
+const FOLDERS: [&str; 2] = ["docs/techniques", "docs/hunts"];
 const BEGIN: &str = "<!-- output: ";
 const END: &str = "<!-- /output -->";
 
 /// Builds the command and fills the page of the workspace at `root`.
 pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
-    if !words.is_empty() {
-        return Err(Trouble::new(format!("which docs?\n\n{HELP}")));
-    }
+    let pages = match words {
+        [] => pages(root)?,
+        [page] if root.join(page).is_file() => vec![page.clone()],
+        _ => return Err(Trouble::new(format!("which docs?\n\n{HELP}"))),
+    };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo).args(["build", "--release", "--quiet"]).current_dir(root).status().doing("cargo build")?;
     if !built.success() {
@@ -28,14 +32,33 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
     let exuvia = target.join("release/exuvia");
-    let path = root.join(PAGE);
-    let page = std::fs::read_to_string(&path).doing(PAGE)?;
-    let filled = fill(&page, |command| output(root, &exuvia, command))?;
-    std::fs::write(&path, filled).doing(PAGE)
+    for page in pages {
+        let path = root.join(&page);
+        let text = std::fs::read_to_string(&path).doing(&page)?;
+        let filled = fill(&page, &text, |command| output(root, &exuvia, command))?;
+        std::fs::write(&path, filled).doing(&page)?;
+    }
+    Ok(())
+}
+
+/// README.md and every page of the folders.
+fn pages(root: &Path) -> Done<Vec<String>> {
+    let mut all = vec![PAGE.to_owned()];
+    for folder in FOLDERS {
+        let Ok(entries) = root.join(folder).read_dir() else { continue };
+        for entry in entries {
+            let name = entry.doing(folder)?.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".md") {
+                all.push(format!("{folder}/{name}"));
+            }
+        }
+    }
+    all.sort();
+    Ok(all)
 }
 
 /// The page with each marker's output replaced by what `run` gives for its command.
-fn fill(page: &str, mut run: impl FnMut(&str) -> Done<String>) -> Done<String> {
+fn fill(name: &str, page: &str, mut run: impl FnMut(&str) -> Done<String>) -> Done<String> {
     let mut filled = String::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
@@ -43,7 +66,7 @@ fn fill(page: &str, mut run: impl FnMut(&str) -> Done<String>) -> Done<String> {
         filled.push('\n');
         let Some(command) = line.strip_prefix(BEGIN).and_then(|l| l.strip_suffix(" -->")) else { continue };
         if !lines.by_ref().any(|l| l == END) {
-            return Err(Trouble::new(format!("{PAGE}: no {END} behind {line}")));
+            return Err(Trouble::new(format!("{name}: no {END} behind {line}")));
         }
         filled += &format!("\n```\n{}\n```\n\n{END}\n", run(command)?.trim_end());
     }
@@ -54,7 +77,7 @@ fn fill(page: &str, mut run: impl FnMut(&str) -> Done<String>) -> Done<String> {
 fn output(root: &Path, exuvia: &Path, command: &str) -> Done<String> {
     let words: Vec<&str> = command.split(' ').collect();
     let Some(("exuvia", arguments)) = words.split_first().map(|(first, rest)| (*first, rest)) else {
-        return Err(Trouble::new(format!("{PAGE}: {command} is no command of ours")));
+        return Err(Trouble::new(format!("{command} is no command of ours")));
     };
     let output =
         Command::new(exuvia).args(arguments).env("COLUMNS", "80").env("NO_COLOR", "1").current_dir(root).output().doing(command)?;
@@ -71,10 +94,10 @@ mod tests {
     #[test]
     fn output_replaces_what_stood_between_the_markers() {
         let page = "a\n<!-- output: exuvia x -->\nold\nolder\n<!-- /output -->\nb\n";
-        let filled = fill(page, |c| Ok(format!("new of {c}\n"))).unwrap();
+        let filled = fill("a", page, |c| Ok(format!("new of {c}\n"))).unwrap();
         assert_eq!(filled, "a\n<!-- output: exuvia x -->\n\n```\nnew of exuvia x\n```\n\n<!-- /output -->\nb\n");
         // What it wrote it can replace again.
-        assert_eq!(fill(&filled, |c| Ok(format!("new of {c}\n"))).unwrap(), filled);
-        assert!(fill("<!-- output: exuvia x -->\n", |_| Ok(String::new())).is_err());
+        assert_eq!(fill("a", &filled, |c| Ok(format!("new of {c}\n"))).unwrap(), filled);
+        assert!(fill("a", "<!-- output: exuvia x -->\n", |_| Ok(String::new())).is_err());
     }
 }
