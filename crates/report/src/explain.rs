@@ -58,8 +58,8 @@ pub fn sentence(explanation: &Explanation) -> String {
             format!("{} of {whole} ({share}) can be saved, {}: {title}{}.", first.saving_bytes, sure(first.known), at(&first.place))
         }
         (None, Some(owner)) => format!(
-            "Nothing is wasted as far as is seen; most is held by {}: {} of {whole}.",
-            text::escaped(&owner.path),
+            "Nothing that is worth a change was found. The biggest owner: {}, {} of {whole}.",
+            retained::described(owner),
             owner.retained_bytes
         ),
         (None, None) => "There is nothing to explain.".to_owned(),

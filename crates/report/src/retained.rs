@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use analyses::ownership::Hold;
 use analyses::retained::{Owner, Retained};
 use serde::Serialize;
 use snapshot::Snapshot;
@@ -43,10 +44,16 @@ fn cells(retained: &Retained, owner: &Owner) -> [String; 4] {
 /// `shop.cache.CACHE.pages, a dict`, or `880 Order, most of them in shop.server.ORDERS[…]`.
 pub(crate) fn described(owner: &Owner) -> String {
     let (path, kind) = (text::escaped(&owner.path), text::escaped(&owner.type_name));
-    match owner.owners {
-        1 if owner.is_rest => format!("{path}, the rest of it"),
-        1 => format!("{path} ({kind})"),
-        n => format!("{} {kind} by {path}", text::grouped(n)),
+    let nobody = match owner.named_by {
+        Hold::C => Some("held by C"),
+        Hold::Garbage => Some("garbage"),
+        _ => None,
+    };
+    match (owner.owners, nobody) {
+        (n, Some(held)) if owner.steps.len() == 1 => format!("{} {kind}, {held}", text::grouped(n)),
+        (1, _) if owner.is_rest => format!("{path}, the rest of it"),
+        (1, _) => format!("{path} ({kind})"),
+        (n, _) => format!("{} {kind} by {path}", text::grouped(n)),
     }
 }
 
