@@ -69,7 +69,6 @@ pub(crate) fn tables(tree: &Tree) -> Vec<Complaint> {
     missing.chain(gone).collect()
 }
 
-#[allow(dead_code)] // Until the page is there.
 /// docs/support-matrix.md names no test that is not there, and has a column for each supported minor release.
 pub(crate) fn support_matrix(tree: &Tree) -> Vec<Complaint> {
     let Some(page) = tree.files.get(matrix::PAGE) else { return vec![format!("{}: not there; run cargo xtask matrix", matrix::PAGE)] };

@@ -48,6 +48,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("no registry's host and no path of a machine", documents::hosts_and_paths),
     ("ARCHITECTURE.md lists the crates that there are", documents::architecture),
     ("the glossary is there", documents::glossary),
+    ("docs/support-matrix.md is about the tests that there are", documents::support_matrix),
     ("the benchmark's table is what the kept runs say", documents::bench_section),
     ("every layout table is in the list, and the list has no other", documents::tables),
     ("every struct and field that is asked of a layout table is in one", asked::fields),
