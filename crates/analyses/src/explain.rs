@@ -129,7 +129,9 @@ fn entries(ownership: &Ownership<'_>, owner: &Owner) -> Option<Entries> {
 
 /// A container that grows with the program's work: what a bound of a tenth of its entries would save.
 fn growing(ownership: &Ownership<'_>, below: &Edges, owner: &Owner, entries: &Entries, place: Option<Place>) -> Option<Finding> {
-    if entries.count < MANY_ENTRIES || !matches!(owner.hold, Hold::Module | Hold::Frame | Hold::Thread | Hold::Several) {
+    // A global of the standard library itself is one of its tables: html's entities, say.
+    let standard = place.as_ref().is_some_and(|place| place.line.is_none() && is_standard(&place.file));
+    if standard || entries.count < MANY_ENTRIES || !matches!(owner.hold, Hold::Module | Hold::Frame | Hold::Thread | Hold::Several) {
         return None;
     }
     let bound = bound(entries.count);
@@ -154,6 +156,12 @@ fn growing(ownership: &Ownership<'_>, below: &Edges, owner: &Owner, entries: &En
             owner.retained_bytes.0 - saving,
         ),
     })
+}
+
+/// Whether a file belongs to Python's own library.
+fn is_standard(file: &str) -> bool {
+    let installed = file.contains("/site-packages/") || file.contains("/dist-packages/");
+    file.starts_with("<frozen ") || (!installed && file.rsplit_once("/python3.").is_some_and(|(_, rest)| rest.split('/').count() <= 4))
 }
 
 /// The power of ten below a tenth of the entries: 1,000 for 10,644, 100 for 2,000.
@@ -193,4 +201,21 @@ fn place(ownership: &Ownership<'_>, places: &Places<'_>, owner: &Owner) -> Optio
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_is_told_from_what_is_installed() {
+        assert!(is_standard("/usr/lib/python3.11/html/entities.py") && is_standard("<frozen os>"));
+        assert!(!is_standard("/usr/lib/python3.11/site-packages/flask/app.py") && !is_standard("/srv/app/cache.py"));
+    }
+
+    #[test]
+    fn bounds_are_round_and_grouped_numbers_readable() {
+        assert_eq!([500, 1995, 10_644, 100_000].map(bound), [100, 100, 1000, 10_000]);
+        assert_eq!([7, 1000, 1_234_567].map(grouped), ["7", "1,000", "1,234,567"]);
+    }
 }
