@@ -9,10 +9,12 @@
 pub mod cycles;
 pub mod explain;
 pub mod finding;
+pub mod named;
 mod naming;
 mod object;
 mod objects;
 pub mod ownership;
+pub mod path;
 pub mod place;
 pub mod refcounts;
 pub mod retained;

@@ -37,10 +37,15 @@ impl<'o, 's> Names<'o, 's> {
     /// The same, over references that `follow` lets through (holder, place of the edge, target).
     pub fn along(ownership: &'o Ownership<'s>, wanted: &[u32], follow: impl Fn(u32, usize, u32) -> bool) -> Names<'o, 's> {
         let starts: Vec<u32> = ownership.roots.iter().map(|(node, _)| *node).collect();
+        Names::from(ownership, &starts, wanted, follow)
+    }
+
+    /// The same, from some of the roots only.
+    pub fn from(ownership: &'o Ownership<'s>, starts: &[u32], wanted: &[u32], follow: impl Fn(u32, usize, u32) -> bool) -> Names<'o, 's> {
         // A class is reached by its module, not by an instance.
         let is_type = |edge: usize| ownership.graph.label(edge).is_some_and(|label| label.kind == LinkKind::Type);
         let follow = |from: u32, edge: usize, to: u32| !is_type(edge) && follow(from, edge, to);
-        let paths = Paths::until(ownership.graph.edges(), &starts, follow, wanted);
+        let paths = Paths::until(ownership.graph.edges(), starts, follow, wanted);
         let mut roots = FxHashMap::default();
         // A certain one names better than a word that a scan found.
         for root in ownership.details.roots.iter().filter(|root| root.certain).chain(&ownership.details.roots) {
@@ -88,7 +93,8 @@ impl<'o, 's> Names<'o, 's> {
         short
     }
 
-    fn root(&self, node: u32) -> String {
+    /// How a root is written.
+    pub(crate) fn root(&self, node: u32) -> String {
         let ownership = self.ownership;
         if let Some(module) = ownership.modules.get(&node) {
             return (*module).to_owned();

@@ -93,8 +93,9 @@ impl Made {
             labels[at].count += 1;
             label.push(at as u32);
         }
-        let lengths = (0..self.objects.len() as u32).map(|node| links.iter().filter(|link| link.0 == node).count() as u32);
-        let edges = Edges::from_rows(lengths.collect::<Vec<_>>().into_iter(), links.iter().map(|link| link.1).collect()).unwrap();
+        let mut lengths = vec![0u32; self.objects.len()];
+        links.iter().for_each(|link| lengths[link.0 as usize] += 1);
+        let edges = Edges::from_rows(lengths.into_iter(), links.iter().map(|link| link.1).collect()).unwrap();
         let mut graph = Graph::new(edges, label, labels).unwrap();
         graph.drop_leftovers(&objects, &self.details.roots);
         let mut snapshot = Snapshot { types: self.types, objects: Some(objects), graph: Some(graph), ..Snapshot::default() };

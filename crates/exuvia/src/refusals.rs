@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use analyses::named::NotNamed;
 use memory::Addr;
-use report::text;
+use report::{text, Again};
 use snapshot::file::FileError;
 
 use crate::trouble::Trouble;
@@ -53,5 +54,46 @@ pub(crate) fn no_object_saved(folder: &Path, address: Addr) -> Trouble {
         format!("no object of the snapshot {folder} stands at {address}"),
         "the address is not where an object began when it was taken",
         format!("exuvia objects {} (lists the addresses)", text::shell_quoted(&folder)),
+    )
+}
+
+/// Words that name nothing in the target.
+pub(crate) fn not_named(e: &NotNamed, again: &Again) -> Trouble {
+    let listed = |names: &[String]| names.join(", ");
+    match e {
+        NotNamed::NoObject(address) => Trouble::target(
+            format!("no object stands at {address}"),
+            "the address is not where an object begins: it may be gone, or be of another process",
+            format!("{} (lists the addresses)", again.line("objects", &[])),
+        ),
+        NotNamed::NoModule { module, near } => Trouble::target(
+            format!("there is no module {module}"),
+            "what stands before `:` is a module of the target's sys.modules; a script that was started is __main__",
+            if near.is_empty() { "__main__".to_owned() } else { format!("one of {}", listed(near)) },
+        ),
+        NotNamed::NoAttribute { of, type_name, name, there } => Trouble::target(
+            format!("{of} has no {name}"),
+            format!("it is a {type_name}, and neither it nor its class has it; keys of plain dicts are values and no names"),
+            if there.is_empty() { format!("{of} itself, or an address") } else { format!("one of {}", listed(there)) },
+        ),
+        NotNamed::Nothing { word, near } => Trouble::target(
+            format!("there is nothing named {word}"),
+            "no type with instances and no module is called so",
+            if near.is_empty() { format!("{} (lists the types)", again.line("types", &[])) } else { format!("one of {}", listed(near)) },
+        ),
+        NotNamed::Form { word } => Trouble::usage(
+            format!("{word} is not written as a name"),
+            "names stand between single dots, places in brackets: shop.cache:PAGES.newest[0]",
+            "an address (0x7f2ab4c01d30), module:NAME.attribute[0], or a type (shop.models.Session)",
+        ),
+    }
+}
+
+/// A word after --exclude that nothing is called.
+pub(crate) fn nothing_to_exclude(word: &str) -> Trouble {
+    Trouble::target(
+        format!("nothing is excluded by {word}"),
+        "no type and no attribute, slot, field or local of the target is called so",
+        "the name as exuvia path shows it, without its dot: --exclude CACHE, or a type: --exclude shop.cache.Cache",
     )
 }

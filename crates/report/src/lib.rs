@@ -17,6 +17,7 @@ mod head;
 mod json;
 pub mod object;
 pub mod objects;
+pub mod path;
 pub mod processes;
 pub mod refcounts;
 pub mod retained;

@@ -2,6 +2,7 @@
 
 mod counts;
 mod explain;
+mod names;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,11 +10,12 @@ use std::time::Duration;
 
 use analyses::SortBy;
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use memory::Addr;
 
 pub(crate) use self::counts::Refcounts;
 pub(crate) use self::explain::{Cycles, Explain, Retained};
+pub(crate) use self::names::Path;
 use crate::trouble::Trouble;
 
 /// Parses the command line; help and version are printed here.
@@ -31,7 +33,6 @@ pub(crate) fn parse() -> Result<Cli, Trouble> {
 /// The questions, in the words of the project, and the commands there are for each.
 const HELP: &str = "\
 {about}
-
 Usage: exuvia [COMMAND] [OPTIONS] [PID] [-- PROGRAM …]
 
 See       what a Python process holds
@@ -40,18 +41,14 @@ See       what a Python process holds
   object    one object: what it refers to, what refers to it
   snapshot  a process's heap as a folder, for later and for SQL
   doctor    what works here and on a process, and what to do where it does not
-
 Explain   who holds it
   explain   run this first: owners, suspects, what to do
   retained  the owners, by what would go if they went
   refcounts what C code holds, and what it may have leaked
   cycles    reference cycles by shape, and where to break them
-
+  path      why something is alive: its ways from roots
 Shrink    what would make it smaller  (no command yet)
-Prove     the difference              (no command yet)
-
-Options:
-{options}{after-help}";
+Prove     the difference              (no command yet){after-help}";
 
 /// What `-h` leaves to `--help`.
 const LONG_HELP: &str = "\
@@ -75,7 +72,7 @@ Exit codes: 0 done, 2 wrong usage, 3 the target cannot be read, 4 our own failur
 
 #[derive(Parser, Debug)]
 #[command(name = "exuvia", version, help_template = HELP, disable_help_subcommand = true, max_term_width = 100)]
-#[command(after_help = "exuvia --help says more, exuvia COMMAND --help explains a command.", after_long_help = LONG_HELP)]
+#[command(after_help = "exuvia --help says more, exuvia COMMAND --help explains one, -V: the version.", after_long_help = LONG_HELP)]
 #[command(about = "exuvia sees what a Python process holds in memory, from outside and as it is.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -93,6 +90,7 @@ pub(crate) enum Command {
     Retained(Retained),
     Refcounts(Refcounts),
     Cycles(Cycles),
+    Path(Path),
 }
 
 /// How many instances each type has, and what they cost.
@@ -477,9 +475,7 @@ fn refusal(e: &clap::Error, command: Option<&OsString>) -> Trouble {
     let what = lines.next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':').to_string();
     let rest: Vec<&str> = lines.collect();
     let pick = |mark: &str| rest.iter().find_map(|l| l.strip_prefix(mark)).map(|l| l.trim().to_string());
-    let known = command
-        .and_then(|c| c.to_str())
-        .filter(|c| ["types", "objects", "object", "snapshot", "doctor", "explain", "retained", "refcounts", "cycles"].contains(c));
+    let known = command.and_then(|c| c.to_str()).filter(|c| Cli::command().get_subcommands().any(|s| s.get_name() == *c));
     // "invalid value 'x' for '--mode <MODE>': the reason" carries its own why.
     let (what, reason) = match what.split_once("': ") {
         Some((head, reason)) => (format!("{head}'"), Some(reason.to_string())),
@@ -507,13 +503,11 @@ mod tests {
 
     #[test]
     fn the_arguments_are_sound() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 
     #[test]
     fn every_command_stands_in_the_help_and_no_other() {
-        use clap::CommandFactory;
         let named: Vec<&str> = HELP.lines().filter_map(|l| l.strip_prefix("  ")?.split_once(' ')).map(|(name, _)| name.trim()).collect();
         let there: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_string()).collect();
         assert_eq!(named, there);

@@ -6,6 +6,7 @@ mod explain;
 mod list;
 mod object;
 mod objects;
+mod path;
 mod refcounts;
 mod retained;
 mod snapshot;
@@ -30,6 +31,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Retained(args)) => retained::run(&args),
         Some(Command::Refcounts(args)) => refcounts::run(&args),
         Some(Command::Cycles(args)) => cycles::run(&args),
+        Some(Command::Path(args)) => path::run(&args),
         None => list::run(),
     }
 }
