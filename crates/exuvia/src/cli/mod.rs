@@ -30,28 +30,44 @@ pub(crate) fn parse() -> Result<Cli, Trouble> {
     })
 }
 
-/// The questions, in the words of the project, and the commands there are for each.
+/// The first page.
 const HELP: &str = "\
 {about}
-Usage: exuvia [COMMAND] [OPTIONS] [PID] [-- PROGRAM …]
 
-See       what a Python process holds
-  types     how many instances each type has, and what they cost
-  objects   the objects one by one, biggest first
-  object    one object: what it refers to, what refers to it
-  snapshot  a process's heap as a folder, for later and for SQL
-  doctor    what works here and on a process, and what to do where it does not
-Explain   who holds it
-  explain   run this first: owners, suspects, what to do
-  retained  the owners, by what would go if they went
-  refcounts what C code holds, and what it may have leaked
-  cycles    reference cycles by shape, and where to break them
-  path      why something is alive: its ways from roots
-Shrink    what would make it smaller  (no command yet)
-Prove     the difference              (no command yet){after-help}";
+Usage: exuvia [COMMAND] [OPTIONS] [PID] [-- PROGRAM …]{after-help}
 
-/// What `-h` leaves to `--help`.
+Options:
+{options}";
+
+/// The commands by question, in the words of the project, on one screen.
+const SHORT_HELP: &str = "\
+See      what a Python process holds: types, objects, object, snapshot, doctor
+Explain  who holds it, run the first one first:
+         explain, retained, refcounts, cycles, path
+Shrink   what would make it smaller: no command yet
+Prove    the difference: no command yet
+
+exuvia --help says more, exuvia COMMAND --help explains a command.";
+
+/// The same with a line for each command, and what `-h` leaves out.
 const LONG_HELP: &str = "\
+See: what a Python process holds
+  types       how many instances each type has, and what they cost
+  objects     the objects one by one, biggest first
+  object      one object: what it refers to, what refers to it
+  snapshot    a process's heap as a folder, for later and for SQL
+  doctor      what works here and on a process, and what to do where it does not
+
+Explain: who holds it
+  explain     run this first: owners, suspects, what to do
+  retained    the owners, by what would go if they went
+  refcounts   what C code holds, and what it may have leaked
+  cycles      reference cycles by shape, and where to break them
+  path        why something is alive: its ways from roots
+
+Shrink: what would make it smaller  (no command yet)
+Prove: the difference               (no command yet)
+
 A TARGET is a process id (4711 or -p 4711), a program to start and look at before
 it ends (-- python3 app.py), or a folder made by exuvia snapshot. exuvia alone lists
 the Python processes that it may read. exuvia COMMAND --help explains a command and
@@ -67,12 +83,12 @@ its whole control group): within the milliseconds of the fork the target may die
 it, within another stop it goes on; a program that exuvia started (-- PROGRAM) keeps
 the debug register that waits for its end, and dies there by SIGTRAP.
 
-Exit codes: 0 done, 2 wrong usage, 3 the target cannot be read, 4 our own failure.
-";
+Exit codes: 0 done, 1 done and a --fail limit was crossed, 2 wrong usage, 3 the
+target cannot be read, 4 our own failure.";
 
 #[derive(Parser, Debug)]
 #[command(name = "exuvia", version, help_template = HELP, disable_help_subcommand = true, max_term_width = 100)]
-#[command(after_help = "exuvia --help says more, exuvia COMMAND --help explains one, -V: the version.", after_long_help = LONG_HELP)]
+#[command(after_help = SHORT_HELP, after_long_help = LONG_HELP)]
 #[command(about = "exuvia sees what a Python process holds in memory, from outside and as it is.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -508,9 +524,14 @@ mod tests {
 
     #[test]
     fn every_command_stands_in_the_help_and_no_other() {
-        let named: Vec<&str> = HELP.lines().filter_map(|l| l.strip_prefix("  ")?.split_once(' ')).map(|(name, _)| name.trim()).collect();
+        use clap::CommandFactory;
+        let named: Vec<&str> =
+            LONG_HELP.lines().filter_map(|l| l.strip_prefix("  ")?.split_once("  ")).map(|(name, _)| name.trim()).collect();
         let there: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_string()).collect();
         assert_eq!(named, there);
+        let mut short: Vec<&str> = SHORT_HELP.lines().take_while(|l| !l.is_empty()).flat_map(|l| l.split([' ', ','])).collect();
+        short.retain(|word| there.iter().any(|name| name == word));
+        assert_eq!(short, named);
     }
 
     #[test]
