@@ -14,7 +14,11 @@ cargo xtask docs [PAGE]                   real output between the markers of REA
 
 const PAGE: &str = "README.md";
 /// Folders whose pages have output too.
-const FOLDERS: [&str; 2] = ["docs/techniques", "docs/hunts"];
+const FOLDERS: [&str; 2] = ["docs/techniques", HUNTS];
+/// Pages whose programs need packages from PyPI.
+const HUNTS: &str = "docs/hunts";
+/// Those packages.
+const PACKAGES: [&str; 2] = ["django", "prometheus_client"];
 const BEGIN: &str = "<!-- output: ";
 const END: &str = "<!-- /output -->";
 
@@ -33,10 +37,11 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
     let exuvia = target.join("release/exuvia");
     for page in pages {
-        let path = root.join(&page);
-        let text = std::fs::read_to_string(&path).doing(&page)?;
-        let filled = fill(&page, &text, |command| output(root, &exuvia, command))?;
-        std::fs::write(&path, filled).doing(&page)?;
+        let file = root.join(&page);
+        let text = std::fs::read_to_string(&file).doing(&page)?;
+        let path = if page.starts_with(HUNTS) { Some(with_packages(&target)?) } else { None };
+        let filled = fill(&page, &text, |command| output(root, &exuvia, path.as_deref(), command))?;
+        std::fs::write(&file, filled).doing(&page)?;
     }
     Ok(())
 }
@@ -73,14 +78,40 @@ fn fill(name: &str, page: &str, mut run: impl FnMut(&str) -> Done<String>) -> Do
     Ok(filled)
 }
 
-/// What the command writes to a terminal of 80 columns.
-fn output(root: &Path, exuvia: &Path, command: &str) -> Done<String> {
+/// PATH with an environment in front that has the packages of the hunts; it is made where it is not there yet.
+fn with_packages(target: &Path) -> Done<String> {
+    let home = target.join("venvs/hunts");
+    let done = home.join("installed");
+    if !done.exists() {
+        let python = home.join("bin/python3");
+        let run = |program: &Path, arguments: &[&str]| {
+            let status = Command::new(program).args(arguments).status().doing(program.display())?;
+            if status.success() {
+                Ok(())
+            } else {
+                Err(Trouble::new(format!("{} {arguments:?} failed", program.display())))
+            }
+        };
+        run(Path::new("python3"), &["-m", "venv", &home.to_string_lossy()])?;
+        run(&python, &[&["-m", "pip", "install", "--quiet"][..], &PACKAGES].concat())?;
+        std::fs::write(&done, "").doing("the environment of the hunts")?;
+    }
+    let bin = std::path::absolute(home.join("bin")).doing("the environment of the hunts")?;
+    Ok(format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default()))
+}
+
+/// What the command writes to a terminal of 80 columns; with another PATH where one is given.
+fn output(root: &Path, exuvia: &Path, path: Option<&str>, command: &str) -> Done<String> {
     let words: Vec<&str> = command.split(' ').collect();
     let Some(("exuvia", arguments)) = words.split_first().map(|(first, rest)| (*first, rest)) else {
         return Err(Trouble::new(format!("{command} is no command of ours")));
     };
-    let output =
-        Command::new(exuvia).args(arguments).env("COLUMNS", "80").env("NO_COLOR", "1").current_dir(root).output().doing(command)?;
+    let mut run = Command::new(exuvia);
+    run.args(arguments).env("COLUMNS", "80").env("NO_COLOR", "1").current_dir(root);
+    if let Some(path) = path {
+        run.env("PATH", path);
+    }
+    let output = run.output().doing(command)?;
     if !output.status.success() {
         return Err(Trouble::new(format!("{command}: {}", String::from_utf8_lossy(&output.stderr))));
     }

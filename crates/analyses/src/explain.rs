@@ -131,7 +131,9 @@ fn entries(ownership: &Ownership<'_>, owner: &Owner) -> Option<Entries> {
 fn growing(ownership: &Ownership<'_>, below: &Edges, owner: &Owner, entries: &Entries, place: Option<Place>) -> Option<Finding> {
     // A global of the standard library itself is one of its tables: html's entities, say.
     let standard = place.as_ref().is_some_and(|place| place.line.is_none() && is_standard(&place.file));
-    if standard || entries.count < MANY_ENTRIES || !matches!(owner.hold, Hold::Module | Hold::Frame | Hold::Thread | Hold::Several) {
+    // Weak references go with what they refer to: a weak dictionary is as large as what others hold.
+    let weak = entries.type_name.starts_with("weakref");
+    if standard || weak || entries.count < MANY_ENTRIES || !matches!(owner.hold, Hold::Module | Hold::Frame | Hold::Thread | Hold::Several) {
         return None;
     }
     let bound = bound(entries.count);
