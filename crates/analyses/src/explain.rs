@@ -82,6 +82,7 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
     findings.extend(crate::cycles::findings(&crate::cycles::cycles(&ownership)));
     let least = ((whole.0 as f64 * FINDING_SHARE) as u64).max(FINDING_LEAST);
     findings.retain(|finding| finding.saving_bytes.0 >= least);
+    findings.extend(crate::finalizers::findings(&ownership, &places, least));
     suspects.retain(|suspect| suspect.retained_bytes.0 >= least);
     rank(&mut findings);
     cut(&mut retained);
@@ -133,7 +134,8 @@ fn growing(ownership: &Ownership<'_>, below: &Edges, owner: &Owner, entries: &En
     let standard = place.as_ref().is_some_and(|place| place.line.is_none() && is_standard(&place.file));
     // Weak references go with what they refer to: a weak dictionary is as large as what others hold.
     let weak = entries.type_name.starts_with("weakref");
-    if standard || weak || entries.count < MANY_ENTRIES || !matches!(owner.hold, Hold::Module | Hold::Frame | Hold::Thread | Hold::Several) {
+    if standard || weak || entries.count < MANY_ENTRIES || !matches!(owner.hold, Hold::Module | Hold::Frame | Hold::Thread | Hold::Several)
+    {
         return None;
     }
     let bound = bound(entries.count);

@@ -6,8 +6,10 @@
 
 #![forbid(unsafe_code)]
 
+mod alive;
 pub mod cycles;
 pub mod explain;
+pub mod finalizers;
 pub mod finding;
 pub mod named;
 mod naming;

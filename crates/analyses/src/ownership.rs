@@ -66,7 +66,7 @@ pub struct Ownership<'s> {
     pub roots: Vec<(u32, Hold)>,
     /// Modules of `sys.modules` and their dicts, with the module's name.
     pub modules: FxHashMap<u32, &'s str>,
-    snapshot: &'s Snapshot,
+    pub(crate) snapshot: &'s Snapshot,
     hold: FxHashMap<u32, Hold>,
 }
 

@@ -3,11 +3,11 @@
 //! Holds: [`refcounts`], sums by type, and [`findings`]: types of which many objects are alive through C code alone, as a reference that a C
 //! extension forgot to give back leaves them. Never: says that a count is wrong; C code may hold what it holds.
 
-use graph::Walk;
 use memory::Bytes;
 use rustc_hash::FxHashMap;
 use snapshot::LinkKind;
 
+use crate::alive::{alive, Alive};
 use crate::explain::grouped;
 use crate::finding::{Finding, Sure};
 use crate::ownership::{Hold, Ownership};
@@ -165,8 +165,7 @@ impl Sums {
 struct Found {
     certain: Vec<u32>,
     scanned: Vec<u32>,
-    /// Reached from a root that is not C code, or garbage.
-    otherwise: Vec<bool>,
+    alive: Vec<Alive>,
     /// Objects that stand in a binary's data.
     is_static: Vec<bool>,
 }
@@ -198,15 +197,11 @@ impl Found {
             }
         }
         roots.iter().filter(|root| !root.certain).for_each(|root| count(root.target));
-        let mut walk = Walk::new(graph.edges());
-        let starts: Vec<u32> = ownership.roots.iter().filter(|(_, hold)| *hold != Hold::C).map(|(node, _)| *node).collect();
-        walk.enter(&starts);
-        let otherwise = (0..graph.edges().len() as u32).map(|node| walk.reached(node)).collect();
-        Found { certain: graph.explained(roots), scanned, otherwise, is_static: static_objects(ownership) }
+        Found { certain: graph.explained(roots), scanned, alive: alive(ownership), is_static: static_objects(ownership) }
     }
 
     fn is_only_c(&self, node: u32) -> bool {
-        self.otherwise.get(node as usize) == Some(&false)
+        self.alive.get(node as usize) == Some(&Alive::ByC)
     }
 
     fn weigh(&self, node: u32, count: u64) -> Weighed {

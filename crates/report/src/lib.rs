@@ -13,6 +13,7 @@ mod again;
 pub mod cycles;
 pub mod doctor;
 pub mod explain;
+pub mod finalizers;
 mod head;
 mod json;
 pub mod object;

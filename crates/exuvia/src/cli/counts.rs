@@ -1,4 +1,4 @@
-//! Arguments of `refcounts`.
+//! Arguments of `refcounts` and `finalizers`.
 
 use clap::Args;
 
@@ -22,6 +22,29 @@ pub(crate) struct Refcounts {
     #[command(flatten)]
     pub(crate) target: Target,
     /// Types that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
+/// What runs code when it goes: __del__, weakref.finalize, callbacks, files, sockets, generators; and what is lost.
+///
+/// Types with a __del__ of Python or of C, with what of them is in reference cycles, is garbage that the collector has
+/// not come to, or is kept by C code alone. A way over a module's globals or over a class is not called a cycle. Open
+/// files and sockets that nothing live refers to, and what is in gc.garbage, are mistakes. Whether a generator that has
+/// not ended stands inside a try cannot be told.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  exuvia finalizers 4711
+  exuvia finalizers --limit 0 4711
+  exuvia finalizers -- python3 -c 'files = [open(\"/dev/null\") for n in range(9)]'")]
+#[command(override_usage = "exuvia finalizers [OPTIONS] PID\n       exuvia finalizers [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+pub(crate) struct Finalizers {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Rows of each kind that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
     #[command(flatten)]

@@ -13,7 +13,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use memory::Addr;
 
-pub(crate) use self::counts::Refcounts;
+pub(crate) use self::counts::{Finalizers, Refcounts};
 pub(crate) use self::explain::{Cycles, Explain, Retained};
 pub(crate) use self::names::Path;
 use crate::trouble::Trouble;
@@ -43,7 +43,7 @@ Options:
 const SHORT_HELP: &str = "\
 See      what a Python process holds: types, objects, object, snapshot, doctor
 Explain  who holds it, run the first one first:
-         explain, retained, refcounts, cycles, path
+         explain, retained, refcounts, cycles, path, finalizers
 Shrink   what would make it smaller: no command yet
 Prove    the difference: no command yet
 
@@ -64,6 +64,7 @@ Explain: who holds it
   refcounts   what C code holds, and what it may have leaked
   cycles      reference cycles by shape, and where to break them
   path        why something is alive: its ways from roots
+  finalizers  what runs code when it goes, and what is lost
 
 Shrink: what would make it smaller  (no command yet)
 Prove: the difference               (no command yet)
@@ -107,6 +108,7 @@ pub(crate) enum Command {
     Refcounts(Refcounts),
     Cycles(Cycles),
     Path(Path),
+    Finalizers(Finalizers),
 }
 
 /// How many instances each type has, and what they cost.

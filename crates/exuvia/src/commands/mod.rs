@@ -3,6 +3,7 @@
 mod cycles;
 mod doctor;
 mod explain;
+mod finalizers;
 mod list;
 mod object;
 mod objects;
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Refcounts(args)) => refcounts::run(&args),
         Some(Command::Cycles(args)) => cycles::run(&args),
         Some(Command::Path(args)) => path::run(&args),
+        Some(Command::Finalizers(args)) => finalizers::run(&args),
         None => list::run(),
     }
 }
