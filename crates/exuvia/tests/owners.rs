@@ -183,3 +183,65 @@ fn explain_names_what_was_planted_and_nothing_in_a_clean_program() {
         assert_eq!((limited("--fail-owner-over", "100kB"), limited("--fail-owner-over", "1GB")), (Some(1), Some(0)));
     });
 }
+
+/// The program of the prediction, and the same with the bound that the finding names.
+const CACHING: &str = "
+import gc
+CACHE = {}
+def put(n):
+    CACHE['request %d' % n] = ['answer %d to it' % n, n + 100_000, float(n)]
+    while len(CACHE) > BOUND:
+        del CACHE[next(iter(CACHE))]
+for n in range(20_000):
+    put(n)
+gc.collect()
+";
+
+#[test]
+fn a_predicted_saving_is_what_the_bound_saves() {
+    if !may_trace() {
+        return;
+    }
+    testbed::for_each_interpreter(|py| {
+        let explained = |bound: u64| -> Value {
+            let target = Started::python_of(&py.path, &format!("BOUND = {bound}{CACHING}"));
+            serde_json::from_str(run(&["explain", "--json", &target.pid()]).answered()).unwrap()
+        };
+        let total = |answer: &Value| answer["coverage"]["footprint_bytes"].as_u64().unwrap() as f64;
+        let (without, with) = (explained(1_000_000), explained(1000));
+        let finding = &without["findings"][0];
+        assert!(finding["title"].as_str().unwrap().starts_with("__main__.CACHE holds 20,000 list"), "{finding}");
+        let predicted = finding["saving_bytes"].as_f64().unwrap();
+        let measured = total(&without) - total(&with);
+        let off = (predicted - measured).abs() / measured;
+        println!("{}: {predicted} predicted, {measured} measured, {:.2} % off", py.name, off * 100.0);
+        assert!(off < 0.03, "{}: {predicted} predicted, {measured} measured", py.name);
+    });
+}
+
+#[test]
+fn names_of_the_target_cannot_steer_the_terminal() {
+    if !may_trace() {
+        return;
+    }
+    let script = "
+import sys, types
+evil = types.ModuleType('evil\\x1b[2J\\u202emod')
+sys.modules[evil.__name__] = evil
+Bad = type('Ba\\x1b]0;owned\\x07d\\u202e', (), {'__module__': 'evil'})
+setattr(evil, 'x\\x1b[31m\\nhid\\u200bden', [[Bad() for n in range(2000)]])
+setattr(Bad(), 'y\\x1b[0m', 1)
+";
+    let target = Started::python(script);
+    for command in ["explain", "retained"] {
+        for args in [vec![command, &target.pid()], vec![command, "--limit", "0", &target.pid()]] {
+            if command == "explain" && args.len() > 2 {
+                continue;
+            }
+            let ran = run(&args);
+            let text = ran.answered();
+            assert!(text.contains("evil\\u{1b}[2J\\u{202e}mod"), "{text}");
+            assert!(text.chars().all(|c| c == '\n' || (!c.is_control() && !"\u{202e}\u{200b}".contains(c))), "{text:?}");
+        }
+    }
+}
