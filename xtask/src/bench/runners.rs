@@ -20,7 +20,12 @@ use crate::trouble::{Doing, Done, Trouble};
 pub(crate) const PEERS: &[&str] = &["guppy3", "pympler", "getsizeof"];
 
 /// exuvia's looks at one heap: what the samples call them, and their mode.
-pub(crate) const LOOKS: [(&str, &str); 3] = [("exuvia fork", "fork"), ("exuvia fork again", "fork"), ("exuvia again", "freeze")];
+pub(crate) const LOOKS: [(&str, &str, &str); 4] = [
+    ("exuvia fork", "types", "fork"),
+    ("exuvia fork again", "types", "fork"),
+    ("exuvia again", "types", "freeze"),
+    ("exuvia explain", "explain", "fork"),
+];
 
 /// What the samples call a snapshot that is written and asked.
 pub(crate) const SNAPSHOT: &str = "exuvia snapshot";
@@ -71,14 +76,14 @@ impl Bench<'_> {
     fn look(
         &self,
         target: &Target,
-        (tool, mode): (&str, &str),
+        (tool, command, mode): (&str, &str, &str),
         n: u64,
         pid: &str,
         target_rss_bytes: u64,
         gap_before_ms: f64,
     ) -> Done<Sample> {
         target.forget_gaps();
-        let (measured, answer) = self.run(&["types", pid, "--json", "--mode", mode])?;
+        let (measured, answer) = self.run(&[command, pid, "--json", "--mode", mode])?;
         std::thread::sleep(Duration::from_millis(100));
         let gap_ms = Some(target.longest_gap_ms()).filter(|gap| *gap > 0.0);
         Ok(Sample {
@@ -92,7 +97,7 @@ impl Bench<'_> {
             peak_bytes: measured.peak_bytes,
             target_rss_bytes,
             objects: told(&answer, "/coverage/objects")? as u64,
-            counted: Some(counted(&answer)),
+            counted: (command == "types").then(|| counted(&answer)),
             saved: None,
         })
     }

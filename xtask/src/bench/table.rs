@@ -17,6 +17,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("exuvia fork again", "`exuvia types`, from outside (fork), second look right after it"),
     ("exuvia", "`exuvia types --mode freeze`, from outside, first look"),
     ("exuvia again", "`exuvia types --mode freeze`, from outside, a look right after another"),
+    ("exuvia explain", "`exuvia explain`, from outside (fork): owners, dominators, counts, cycles, findings"),
     ("guppy3", "guppy3 `hpy().heap()`, in the process"),
     ("pympler", "pympler `muppy` + `summary`, in the process"),
     ("getsizeof", "`sum(map(sys.getsizeof, gc.get_objects()))`, in the process: no types, and containers only"),
