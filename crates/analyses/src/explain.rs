@@ -79,6 +79,7 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
         }
     }
     findings.extend(crate::refcounts::findings(&ownership, &places));
+    findings.extend(crate::slots::findings(&crate::slots::slots(&ownership, snapshot)));
     findings.extend(crate::cycles::findings(&crate::cycles::cycles(&ownership)));
     let least = ((whole.0 as f64 * FINDING_SHARE) as u64).max(FINDING_LEAST);
     findings.retain(|finding| finding.saving_bytes.0 >= least);

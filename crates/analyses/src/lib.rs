@@ -1,7 +1,8 @@
 //! One file per question, each a pure function from a snapshot to numbers.
 //!
 //! Holds: [`types`] (what there is most of), [`objects`] (which ones), [`object`] (what one is and who holds it), [`ownership`] (what would
-//! go if an object went), [`retained`] (the owners) and [`cycles`] (reference cycles by shape).
+//! go if an object went), [`retained`] (the owners), [`cycles`] (reference cycles by shape) and [`slots`] (classes that slots
+//! would make smaller).
 //! Never does: IO, printing, formatting; nothing here can reach a process. Same snapshot, same options, same answer.
 
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@ pub mod path;
 pub mod place;
 pub mod refcounts;
 pub mod retained;
+pub mod slots;
 #[cfg(test)]
 mod testing;
 mod types;

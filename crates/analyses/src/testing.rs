@@ -33,6 +33,13 @@ impl Made {
         self.objects[node as usize].3 = true;
     }
 
+    /// Makes an object the class of the objects of that type.
+    pub(crate) fn class(&mut self, type_name: &str, node: u32) {
+        if let Some(t) = self.types.iter_mut().find(|t| t.name == type_name) {
+            t.address = Addr(0x1000 + 0x100 * u64::from(node));
+        }
+    }
+
     /// A reference with its kind and name.
     pub(crate) fn link(&mut self, from: u32, to: u32, kind: LinkKind, name: &str) {
         self.links.push((from, to, kind, (!name.is_empty()).then(|| name.to_owned()), true));

@@ -189,7 +189,8 @@ impl<'m> Making<'_, '_, '_, 'm> {
             own_bytes: Bytes(own),
             footprint_bytes: Bytes(footprint),
             refcount: count.count,
-            state: State::new(collector, found(collector, reached.witness(o.addr, arena)), count.immortal),
+            state: State::new(collector, found(collector, reached.witness(o.addr, arena)), count.immortal)
+                .held_weakly(heap.has_weakrefs(o, t)),
         });
     }
 

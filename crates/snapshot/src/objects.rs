@@ -144,6 +144,13 @@ impl Objects {
         (0..self.len()).filter_map(|i| self.get(i))
     }
 
+    /// Notes which are held weakly, by row.
+    pub(crate) fn hold_weakly(&mut self, rows: &[bool]) {
+        for (state, is) in self.state.iter_mut().zip(rows) {
+            *state = state.held_weakly(*is);
+        }
+    }
+
     /// The column of addresses.
     pub fn addresses(&self) -> &[Addr] {
         &self.address
@@ -249,11 +256,24 @@ pub struct State(u8);
 impl State {
     const FOUND_SHIFT: u8 = 3;
     const IMMORTAL: u8 = 1 << 5;
+    const WEAKLY: u8 = 1 << 6;
 
     /// Packs the three.
     #[inline]
     pub fn new(collector: Collector, found: Found, immortal: bool) -> State {
         State(collector as u8 | (found as u8) << Self::FOUND_SHIFT | if immortal { Self::IMMORTAL } else { 0 })
+    }
+
+    /// The same with a note that a weak reference to it exists.
+    #[inline]
+    pub fn held_weakly(self, is: bool) -> State {
+        State(if is { self.0 | Self::WEAKLY } else { self.0 })
+    }
+
+    /// Whether a weak reference to it exists; noted where the question is about references.
+    #[inline]
+    pub fn weakly_held(self) -> bool {
+        self.0 & Self::WEAKLY != 0
     }
 
     /// What the collector knows of it.
@@ -292,6 +312,7 @@ mod tests {
                 for immortal in [false, true] {
                     let s = State::new(collector, found, immortal);
                     assert_eq!((s.collector(), s.found(), s.immortal()), (collector, found, immortal));
+                    assert!(!s.weakly_held() && s.held_weakly(true).weakly_held() && s.held_weakly(true).collector() == collector);
                 }
             }
         }

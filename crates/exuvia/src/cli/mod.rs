@@ -14,7 +14,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use memory::Addr;
 
 pub(crate) use self::counts::{Finalizers, Refcounts};
-pub(crate) use self::explain::{Cycles, Explain, Retained};
+pub(crate) use self::explain::{Cycles, Explain, Retained, Slots};
 pub(crate) use self::names::Path;
 use crate::trouble::Trouble;
 
@@ -44,7 +44,7 @@ const SHORT_HELP: &str = "\
 See      what a Python process holds: types, objects, object, snapshot, doctor
 Explain  who holds it, run the first one first:
          explain, retained, refcounts, cycles, path, finalizers
-Shrink   what would make it smaller: no command yet
+Shrink   what would make it smaller: slots
 Prove    the difference: no command yet
 
 exuvia --help says more, exuvia COMMAND --help explains a command.";
@@ -66,8 +66,10 @@ Explain: who holds it
   path        why something is alive: its ways from roots
   finalizers  what runs code when it goes, and what is lost
 
-Shrink: what would make it smaller  (no command yet)
-Prove: the difference               (no command yet)
+Shrink: what would make it smaller
+  slots       classes that __slots__ would make smaller, in bytes
+
+Prove: the difference  (no command yet)
 
 A TARGET is a process id (4711 or -p 4711), a program to start and look at before
 it ends (-- python3 app.py), or a folder made by exuvia snapshot. exuvia alone lists
@@ -109,6 +111,7 @@ pub(crate) enum Command {
     Cycles(Cycles),
     Path(Path),
     Finalizers(Finalizers),
+    Slots(Slots),
 }
 
 /// How many instances each type has, and what they cost.

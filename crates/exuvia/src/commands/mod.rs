@@ -10,6 +10,7 @@ mod objects;
 mod path;
 mod refcounts;
 mod retained;
+mod slots;
 mod snapshot;
 mod types;
 
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Cycles(args)) => cycles::run(&args),
         Some(Command::Path(args)) => path::run(&args),
         Some(Command::Finalizers(args)) => finalizers::run(&args),
+        Some(Command::Slots(args)) => slots::run(&args),
         None => list::run(),
     }
 }

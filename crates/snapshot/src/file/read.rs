@@ -109,7 +109,10 @@ impl Reader {
             regions: self.table("regions", Small::regions)?,
             ..Details::default()
         };
-        if let Some(objects) = &snapshot.objects {
+        if let Some(objects) = &mut snapshot.objects {
+            // The first programs that wrote folders did not write it.
+            let weakly = self.table("objects", |t| if t.has("weakly_held") { t.flags("weakly_held") } else { Ok(Vec::new()) })?;
+            objects.hold_weakly(&weakly);
             graph.drop_leftovers(objects, &details.roots);
         }
         (snapshot.graph, snapshot.details) = (Some(graph), Some(details));
