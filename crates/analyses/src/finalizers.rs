@@ -14,10 +14,9 @@ use memory::Bytes;
 use rustc_hash::FxHashMap;
 
 use self::look::{codes, Classes, Look};
-use crate::alive::{alive, Alive};
 use crate::explain::grouped;
 use crate::finding::{Finding, Sure};
-use crate::ownership::{Hold, Ownership};
+use crate::ownership::{Alive, Ownership};
 use crate::place::{Place, Places};
 
 /// The answer to `finalizers`.
@@ -92,12 +91,11 @@ pub struct Descriptors {
 
 /// Everything that runs code when it goes.
 pub fn finalizers(ownership: &Ownership<'_>, places: &Places<'_>) -> Finalizers {
-    let alive = alive(ownership);
     let classes = Classes::of(ownership);
     let kept = |node: u32| !ownership.modules.contains_key(&node) && !classes.has(ownership, node);
-    let is_garbage = |node: u32| alive.get(node as usize) == Some(&Alive::Garbage);
+    let is_garbage = |node: u32| ownership.alive(node) == Alive::Garbage;
     let cycles = Components::of(ownership.graph.edges(), |node| is_garbage(node) || kept(node));
-    let look = Look { ownership, places, codes: codes(ownership), alive };
+    let look = Look { ownership, places, codes: codes(ownership), unused_alone: false };
     let (gc_garbage, gc_garbage_bytes) = look.gc_garbage();
     let (types, garbage_bytes) = look.types(Some(&cycles));
     Finalizers {
@@ -115,13 +113,10 @@ pub fn finalizers(ownership: &Ownership<'_>, places: &Places<'_>) -> Finalizers 
 /// Finalizers that wait for the collector, where they keep `least` bytes or more; and, whatever their size, what is in `gc.garbage`, and files
 /// and sockets that are open and lost.
 pub fn findings(ownership: &Ownership<'_>, places: &Places<'_>, least: u64) -> Vec<Finding> {
-    // Where nothing is garbage and C code holds nothing alone, nothing is lost.
-    let may_be_lost = ownership.roots.iter().any(|(_, hold)| matches!(hold, Hold::C | Hold::Garbage));
-    let alive = if may_be_lost { alive(ownership) } else { Vec::new() };
-    let look = Look { ownership, places, codes: FxHashMap::default(), alive };
+    let look = Look { ownership, places, codes: FxHashMap::default(), unused_alone: true };
     let (gc_garbage, gc_garbage_bytes) = look.gc_garbage();
     let mut found = Finalizers { gc_garbage, gc_garbage_bytes, ..Finalizers::default() };
-    if may_be_lost {
+    if !ownership.unused().is_empty() {
         (found.types, found.garbage_bytes) = look.types(None);
         found.descriptors = look.descriptors();
     }

@@ -7,7 +7,6 @@
 
 #![forbid(unsafe_code)]
 
-mod alive;
 pub mod cycles;
 pub mod explain;
 pub mod finalizers;

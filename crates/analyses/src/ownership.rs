@@ -68,6 +68,19 @@ pub struct Ownership<'s> {
     pub modules: FxHashMap<u32, &'s str>,
     pub(crate) snapshot: &'s Snapshot,
     hold: FxHashMap<u32, Hold>,
+    /// What is not in use, ascending.
+    unused: Vec<(u32, Alive)>,
+}
+
+/// What keeps an object alive in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alive {
+    /// It is in use: a module, a frame, a thread, the interpreter or a variable of a binary leads to it.
+    Used,
+    /// Only what C code counts and nobody else refers to leads to it.
+    ByC,
+    /// Nothing does: the collector has not come to it yet.
+    Garbage,
 }
 
 /// What is held in one way.
@@ -102,9 +115,11 @@ impl<'s> Ownership<'s> {
         walk.enter(&roots.iter().map(|(node, _)| *node).collect::<Vec<_>>());
         // Reachable from nothing: held by C where the count says so, else garbage.
         let rest: Vec<u32> = (0..edges.len() as u32).filter(|node| !walk.reached(*node)).collect();
+        let mut unused = Vec::new();
         if !rest.is_empty() {
             let by_c = held_by_c(objects, graph, &rest);
             walk.enter(&by_c);
+            unused = rest.iter().map(|node| (*node, if walk.reached(*node) { Alive::ByC } else { Alive::Garbage })).collect();
             roots.extend(by_c.into_iter().map(|node| (node, Hold::C)));
             let garbage = tops_of_cycles(edges, |node| !walk.reached(node), &rest);
             walk.enter(&garbage);
@@ -117,7 +132,7 @@ impl<'s> Ownership<'s> {
         let tree = walk.dominators();
         let footprints = objects.footprint_bytes();
         let retained = tree.retained(|node| footprints.get(node as usize).map_or(0, |bytes| bytes.0));
-        Some(Ownership { objects, graph, details, tree, retained, roots, modules, snapshot, hold })
+        Some(Ownership { objects, graph, details, tree, retained, roots, modules, snapshot, hold, unused })
     }
 
     /// The name of an object's type.
@@ -138,6 +153,17 @@ impl<'s> Ownership<'s> {
     /// By what an object is held that no other dominates.
     pub fn hold(&self, node: u32) -> Hold {
         self.hold.get(&node).copied().unwrap_or(Hold::Several)
+    }
+
+    /// What keeps an object alive in the end.
+    pub fn alive(&self, node: u32) -> Alive {
+        let at = self.unused.binary_search_by_key(&node, |(node, _)| *node);
+        at.ok().and_then(|at| self.unused.get(at)).map_or(Alive::Used, |(_, alive)| *alive)
+    }
+
+    /// What is not in use, ascending, and what keeps it.
+    pub fn unused(&self) -> &[(u32, Alive)] {
+        &self.unused
     }
 
     /// What is held in each way; together they are all objects and all bytes.
@@ -260,6 +286,9 @@ mod tests {
         let retained = |node| ownership.retained(node);
         assert_eq!((retained(cache), retained(local), retained(leaked), retained(a)), (1050, 70, 505, 25));
         assert_eq!((ownership.hold(local), ownership.hold(leaked), ownership.hold(a)), (Hold::Frame, Hold::C, Hold::Garbage));
+        let alive = [cache, local, leaked, load, a, tail].map(|node| ownership.alive(node));
+        assert_eq!(alive, [Alive::Used, Alive::Used, Alive::ByC, Alive::ByC, Alive::Garbage, Alive::Garbage]);
+        assert_eq!(ownership.unused().len(), 5);
         let share = |hold: Hold| ownership.shares().into_iter().find(|(h, _)| *h == hold).unwrap().1;
         assert_eq!(share(Hold::Garbage), Share { objects: 3, bytes: Bytes(25) });
         assert_eq!(share(Hold::C), Share { objects: 2, bytes: Bytes(505) });

@@ -7,10 +7,9 @@ use memory::Bytes;
 use rustc_hash::FxHashMap;
 use snapshot::LinkKind;
 
-use crate::alive::{alive, Alive};
 use crate::explain::grouped;
 use crate::finding::{Finding, Sure};
-use crate::ownership::{Hold, Ownership};
+use crate::ownership::{Alive, Hold, Ownership};
 use crate::place::Places;
 
 /// So many like objects that are held alike from nowhere are no accident.
@@ -103,7 +102,7 @@ pub fn refcounts(ownership: &Ownership<'_>) -> Audit {
             sum.immortal += 1;
             continue;
         }
-        let only_c = found.is_only_c(node);
+        let only_c = ownership.alive(node) == Alive::ByC;
         sum.only_c += u64::from(only_c);
         sum.only_c_bytes.0 += if only_c { bytes.0 } else { 0 };
         sum.references = sum.references.saturating_add(count);
@@ -165,7 +164,6 @@ impl Sums {
 struct Found {
     certain: Vec<u32>,
     scanned: Vec<u32>,
-    alive: Vec<Alive>,
     /// Objects that stand in a binary's data.
     is_static: Vec<bool>,
 }
@@ -197,11 +195,7 @@ impl Found {
             }
         }
         roots.iter().filter(|root| !root.certain).for_each(|root| count(root.target));
-        Found { certain: graph.explained(roots), scanned, alive: alive(ownership), is_static: static_objects(ownership) }
-    }
-
-    fn is_only_c(&self, node: u32) -> bool {
-        self.alive.get(node as usize) == Some(&Alive::ByC)
+        Found { certain: graph.explained(roots), scanned, is_static: static_objects(ownership) }
     }
 
     fn weigh(&self, node: u32, count: u64) -> Weighed {

@@ -13,8 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use snapshot::LinkKind;
 
 use super::{Called, Descriptors, Finalizing};
-use crate::alive::Alive;
-use crate::ownership::Ownership;
+use crate::ownership::{Alive, Ownership};
 use crate::place::{Place, Places};
 
 /// Types of C with a finalizer that gives back nothing but memory.
@@ -47,8 +46,8 @@ pub(super) struct Look<'a, 's> {
     pub(super) ownership: &'a Ownership<'s>,
     pub(super) places: &'a Places<'s>,
     pub(super) codes: FxHashMap<u32, &'s str>,
-    /// Empty where nothing but what is used was looked for.
-    pub(super) alive: Vec<Alive>,
+    /// Only what is not in use is looked at.
+    pub(super) unused_alone: bool,
 }
 
 impl Look<'_, '_> {
@@ -60,18 +59,15 @@ impl Look<'_, '_> {
         self.named(node, LinkKind::Field, name)
     }
 
-    fn alive(&self, node: u32) -> Alive {
-        self.alive.get(node as usize).copied().unwrap_or(Alive::Used)
-    }
-
     fn type_of(&self, node: u32) -> u32 {
         self.ownership.objects.type_indices().get(node as usize).copied().unwrap_or(u32::MAX)
     }
 
     /// The objects of the types that `wanted` has, with what it says of their type.
     fn instances<'w, T>(&self, wanted: &'w FxHashMap<u32, T>) -> impl Iterator<Item = (u32, &'w T)> + use<'_, 'w, T> {
-        let types = self.ownership.objects.type_indices().iter().enumerate();
-        types.filter_map(|(node, t)| wanted.get(t).map(|said| (node as u32, said)))
+        let all = if self.unused_alone { 0 } else { self.ownership.objects.len() as u32 };
+        let unused = self.ownership.unused().iter().filter(|_| self.unused_alone).map(|(node, _)| *node);
+        (0..all).chain(unused).filter_map(|node| wanted.get(&self.type_of(node)).map(|said| (node, said)))
     }
 
     /// What the module of this name has under this name, in each interpreter.
@@ -111,7 +107,7 @@ impl Look<'_, '_> {
             let sum = sums.entry(self.type_of(node)).or_default();
             sum.count += 1;
             sum.in_cycles += u64::from(cycles.is_some_and(|cycles| cycles.component(node).is_some()));
-            match self.alive(node) {
+            match self.ownership.alive(node) {
                 Alive::Used => {}
                 Alive::ByC => sum.by_c += 1,
                 Alive::Garbage => {
@@ -243,7 +239,7 @@ impl Look<'_, '_> {
                 Some(false) => sum.closed += 1,
                 Some(true) => {
                     sum.open += 1;
-                    let alive = self.alive(node);
+                    let alive = self.ownership.alive(node);
                     sum.garbage += u64::from(alive == Alive::Garbage);
                     sum.by_c += u64::from(alive == Alive::ByC);
                     sum.lost_bytes.0 += if alive == Alive::Used { 0 } else { self.ownership.retained(node) };
