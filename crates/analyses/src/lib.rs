@@ -20,6 +20,7 @@ pub mod path;
 pub mod place;
 pub mod refcounts;
 pub mod retained;
+pub mod sizes;
 pub mod slots;
 #[cfg(test)]
 mod testing;

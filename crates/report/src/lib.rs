@@ -23,6 +23,7 @@ pub mod processes;
 pub mod refcounts;
 pub mod retained;
 pub mod saved;
+pub mod sizes;
 pub mod slots;
 mod table;
 pub mod text;

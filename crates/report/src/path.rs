@@ -43,11 +43,7 @@ pub fn table(
         let line = format!("no way:   {}: what is excluded alone holds them", text::counted(ways.unreached, "object"));
         head::write_cut(out, &line, style)?;
     }
-    let end = ways.branches.iter().find(|branch| branch.is_end);
-    match end.filter(|_| style.again.keeps_addresses()) {
-        Some(end) => writeln!(out, "next: {}", style.again.line("object", &[&end.address.to_string()])),
-        None => writeln!(out, "next: {}", style.again.line("explain", &[])),
-    }
+    writeln!(out, "next: {}", style.again.line("sizes", &words))
 }
 
 /// `  .ALL (list)`, `    […] × 1,995 (app.Session)`.
@@ -179,7 +175,7 @@ mod tests {
             "      3  thread 0x1: local page (shop.Page)",
             "         … 1 more (--limit 0 shows all)",
             "no way:   2 objects: what is excluded alone holds them",
-            "next: exuvia object 0 0x840",
+            "next: exuvia sizes 0 shop.Page",
         ];
         assert_eq!(out.lines().skip(4).collect::<Vec<_>>(), wanted);
         let mut out = Vec::new();

@@ -15,7 +15,7 @@ use memory::Addr;
 
 pub(crate) use self::counts::{Finalizers, Refcounts};
 pub(crate) use self::explain::{Cycles, Explain, Retained, Slots};
-pub(crate) use self::names::Path;
+pub(crate) use self::names::{Path, Sizes};
 use crate::trouble::Trouble;
 
 /// Parses the command line; help and version are printed here.
@@ -43,7 +43,7 @@ Options:
 const SHORT_HELP: &str = "\
 See      what a Python process holds: types, objects, object, snapshot, doctor
 Explain  who holds it, run the first one first:
-         explain, retained, refcounts, cycles, path, finalizers
+         explain, retained, refcounts, cycles, path, finalizers, sizes
 Shrink   what would make it smaller: slots
 Prove    the difference: no command yet
 
@@ -65,6 +65,7 @@ Explain: who holds it
   cycles      reference cycles by shape, and where to break them
   path        why something is alive: its ways from roots
   finalizers  what runs code when it goes, and what is lost
+  sizes       how big something is: own, footprint, deep, retained
 
 Shrink: what would make it smaller
   slots       classes that __slots__ would make smaller, in bytes
@@ -111,6 +112,7 @@ pub(crate) enum Command {
     Cycles(Cycles),
     Path(Path),
     Finalizers(Finalizers),
+    Sizes(Sizes),
     Slots(Slots),
 }
 

@@ -32,6 +32,27 @@ pub(crate) struct Path {
     pub(crate) look: Look,
 }
 
+/// How big something is: its own size, with all that it reaches, and what would go if it went.
+///
+/// WHAT is an address, a module's global and what hangs from it (shop.cache:PAGES.newest), or a type: all of its
+/// instances together. deep is what pympler's asizeof says: own sizes, rounded up to 8 bytes, of everything that is
+/// reached, but no classes, modules and functions. It differs where asizeof counts attributes' names (once each),
+/// changes the program (it makes a dict for each instance without one, from 3.11 on), follows weak references or does
+/// not see into a type (deque, subclasses of list). retained is counted as footprint.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  exuvia sizes 4711 sys:modules 0x7f2ab4c01d30
+  exuvia sizes --json 4711 dict | python3 -m json.tool
+  exuvia sizes __main__:rows -- python3 -c 'rows = [[n] for n in range(999)]'")]
+#[command(override_usage = "exuvia sizes [OPTIONS] PID WHAT...\n       exuvia sizes [OPTIONS] WHAT... -- PROGRAM [ARGUMENT]...")]
+pub(crate) struct Sizes {
+    #[command(flatten)]
+    pub(crate) about: About,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
 /// A target and what is asked about in it.
 #[derive(Args, Debug)]
 pub(crate) struct About {

@@ -10,6 +10,7 @@ mod objects;
 mod path;
 mod refcounts;
 mod retained;
+mod sizes;
 mod slots;
 mod snapshot;
 mod types;
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Path(args)) => path::run(&args),
         Some(Command::Finalizers(args)) => finalizers::run(&args),
         Some(Command::Slots(args)) => slots::run(&args),
+        Some(Command::Sizes(args)) => sizes::run(&args),
         None => list::run(),
     }
 }
