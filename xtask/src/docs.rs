@@ -13,6 +13,8 @@ pub(crate) const HELP: &str = "\
 cargo xtask docs [PAGE]                   real output between the markers of README.md and the pages below docs/";
 
 const PAGE: &str = "README.md";
+/// The same in Chinese.
+const CHINESE: &str = "README.zh-CN.md";
 /// Folders whose pages have output too.
 const FOLDERS: [&str; 2] = ["docs/techniques", HUNTS];
 /// Pages whose programs need packages from PyPI.
@@ -48,7 +50,7 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
 
 /// README.md and every page of the folders.
 fn pages(root: &Path) -> Done<Vec<String>> {
-    let mut all = vec![PAGE.to_owned()];
+    let mut all = vec![PAGE.to_owned(), CHINESE.to_owned()];
     for folder in FOLDERS {
         let Ok(entries) = root.join(folder).read_dir() else { continue };
         for entry in entries {
