@@ -10,7 +10,7 @@ use snapshot::{LinkKind, Snapshot};
 
 use crate::finding::{rank, Finding, Sure};
 use crate::ownership::{Hold, Ownership};
-use crate::place::{Place, Places};
+use crate::place::{is_standard, Place, Places};
 use crate::retained::{retained, Owner, Retained};
 
 /// Owners that are shown.
@@ -163,12 +163,6 @@ fn growing(ownership: &Ownership<'_>, below: &Edges, owner: &Owner, entries: &En
     })
 }
 
-/// Whether a file belongs to Python's own library.
-fn is_standard(file: &str) -> bool {
-    let installed = file.contains("/site-packages/") || file.contains("/dist-packages/");
-    file.starts_with("<frozen ") || (!installed && file.rsplit_once("/python3.").is_some_and(|(_, rest)| rest.split('/').count() <= 4))
-}
-
 /// The power of ten below a tenth of the entries: 1,000 for 10,644, 100 for 2,000.
 fn bound(entries: usize) -> usize {
     let mut bound = 1;
@@ -211,12 +205,6 @@ fn place(ownership: &Ownership<'_>, places: &Places<'_>, owner: &Owner) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_library_is_told_from_what_is_installed() {
-        assert!(is_standard("/usr/lib/python3.11/html/entities.py") && is_standard("<frozen os>"));
-        assert!(!is_standard("/usr/lib/python3.11/site-packages/flask/app.py") && !is_standard("/srv/app/cache.py"));
-    }
 
     #[test]
     fn bounds_are_round_and_grouped_numbers_readable() {

@@ -11,6 +11,7 @@ pub mod cycles;
 pub mod explain;
 pub mod finalizers;
 pub mod finding;
+pub mod grouped;
 pub mod named;
 mod naming;
 mod object;

@@ -20,6 +20,12 @@ pub struct Place {
 /// Most attributes of a class or module that are looked at.
 const ATTRIBUTES_MOST: usize = 10_000;
 
+/// Whether a file belongs to Python's own library.
+pub(crate) fn is_standard(file: &str) -> bool {
+    let installed = file.contains("/site-packages/") || file.contains("/dist-packages/");
+    file.starts_with("<frozen ") || (!installed && file.rsplit_once("/python3.").is_some_and(|(_, rest)| rest.split('/').count() <= 4))
+}
+
 /// The places of a snapshot's code.
 #[derive(Clone, Debug)]
 pub struct Places<'s> {
@@ -76,5 +82,16 @@ impl<'s> Places<'s> {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_is_told_from_what_is_installed() {
+        assert!(is_standard("/usr/lib/python3.11/html/entities.py") && is_standard("<frozen os>"));
+        assert!(!is_standard("/usr/lib/python3.11/site-packages/flask/app.py") && !is_standard("/srv/app/cache.py"));
     }
 }

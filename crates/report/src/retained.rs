@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use analyses::grouped::{By, Group};
 use analyses::ownership::Hold;
 use analyses::retained::{Owner, Retained};
 use serde::Serialize;
@@ -158,4 +159,54 @@ impl<'s> OwnerJson<'s> {
                 .collect(),
         }
     }
+}
+
+/// The sums by type, module or distribution.
+pub fn groups_table(
+    out: &mut dyn Write,
+    snapshot: &Snapshot,
+    by: By,
+    groups: &[Group],
+    limit: Option<usize>,
+    style: &Style,
+) -> io::Result<()> {
+    head::write_brief(out, snapshot, style)?;
+    writeln!(out)?;
+    let whole = snapshot.coverage.footprint_bytes.0.max(1) as f64;
+    let columns = [("retained", Align::Right), ("share", Align::Right), ("objects", Align::Right), (by.word(), Align::Left)];
+    let mut table = Table::new(style, &columns);
+    let shown = groups.get(..limit.unwrap_or(groups.len()).min(groups.len())).unwrap_or_default();
+    let cells = |group: &Group| {
+        let share = format!("{:.1} %", group.bytes.0 as f64 / whole * 100.0);
+        [group.bytes.to_string(), share, text::grouped(group.objects), text::escaped(&group.name).into_owned()]
+    };
+    let rows: Vec<[String; 4]> = shown.iter().map(cells).collect();
+    rows.iter().for_each(|row| table.fit(row));
+    table.header(out)?;
+    rows.iter().try_for_each(|row| table.row(out, row))?;
+    if groups.len() > shown.len() {
+        writeln!(out, "… {} (--limit 0 shows all)", text::counted((groups.len() - shown.len()) as u64, "more row"))?;
+    }
+    writeln!(out, "\nnext: {}", style.again.line("retained", &[]))
+}
+
+/// The same as one JSON object: schema `exuvia/retained/1` with `by` and `groups`.
+pub fn groups_json(out: &mut dyn Write, snapshot: &Snapshot, by: By, groups: &[Group]) -> io::Result<()> {
+    let groups = groups.iter().map(|g| GroupJson { name: &g.name, objects: g.objects, retained_bytes: g.bytes.0 }).collect();
+    json::line(out, &Groups { head: json::Head::new("exuvia/retained/1", snapshot), by: by.word(), groups })
+}
+
+#[derive(Serialize)]
+struct Groups<'s> {
+    #[serde(flatten)]
+    head: json::Head<'s>,
+    by: &'static str,
+    groups: Vec<GroupJson<'s>>,
+}
+
+#[derive(Serialize)]
+struct GroupJson<'s> {
+    name: &'s str,
+    objects: u64,
+    retained_bytes: u64,
 }

@@ -1,6 +1,6 @@
 //! Arguments of the commands that explain.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use memory::Bytes;
 
 use super::{Look, Target};
@@ -15,16 +15,41 @@ use super::{Look, Target};
 Examples:
   exuvia retained 4711
   exuvia retained --limit 50 4711
+  exuvia retained --by module 4711
   exuvia retained -- python3 app.py")]
 #[command(override_usage = "exuvia retained [OPTIONS] PID\n       exuvia retained [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Retained {
     #[command(flatten)]
     pub(crate) target: Target,
+    /// Sums instead of owners: by the type that retains, by the module that holds, by its distribution
+    #[arg(long, value_enum)]
+    pub(crate) by: Option<By>,
     /// Rows that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
     #[command(flatten)]
     pub(crate) look: Look,
+}
+
+/// What sums are made by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// What would go if all instances of the type went; types overlap
+    Type,
+    /// Each object with the module whose globals hold it alone
+    Module,
+    /// The same by where the module was installed from
+    Distribution,
+}
+
+impl From<By> for analyses::grouped::By {
+    fn from(by: By) -> Self {
+        match by {
+            By::Type => Self::Type,
+            By::Module => Self::Module,
+            By::Distribution => Self::Distribution,
+        }
+    }
 }
 
 /// Reference cycles among instances, by shape, and the one edge that would break each.
