@@ -81,13 +81,13 @@ fn listed(called: &[Called], most: usize) -> String {
 fn garbage(found: &Finalizers) -> String {
     let waiting: u64 = found.types.iter().map(|t| t.garbage).sum();
     let waiting = match waiting {
-        0 => "nothing with a finalizer waits for the collector".to_owned(),
-        n => format!("{} with a finalizer, {} with all that goes with them", text::counted(n, "object"), found.garbage_bytes),
+        0 => "nothing with a finalizer".to_owned(),
+        n => format!("{} with a finalizer, which keep {}", text::counted(n, "object"), found.garbage_bytes),
     };
     let listed: u64 = found.gc_garbage.iter().map(|(_, count)| *count).sum();
     match listed {
-        0 => format!("{waiting}; gc.garbage is empty"),
-        n => format!("{waiting}; {} in gc.garbage, {}", text::grouped(n), found.gc_garbage_bytes),
+        0 => format!("{waiting}; gc.garbage: empty"),
+        n => format!("{waiting}; gc.garbage: {}, {}", text::grouped(n), found.gc_garbage_bytes),
     }
 }
 
@@ -265,7 +265,7 @@ mod tests {
              5 of app.\\u{202e}read2 (app/db.py:7), … 2 more",
             "finalize: 1: 1 of app.bye (app/db.py:7)",
             "callback: none",
-            "garbage:  30 objects with a finalizer, 30.0 KiB with all that goes with them; 4 in gc.garbage, 2.00 KiB",
+            "garbage:  30 objects with a finalizer, which keep 30.0 KiB; gc.garbage: 4, 2.00 KiB",
             "open:     8 _io.FileIO; nothing refers to 3, only C code to 1",
             "",
             "next: exuvia objects 0 --type app.Conn",
@@ -274,7 +274,7 @@ mod tests {
         let mut out = Vec::new();
         table(&mut out, &Snapshot::default(), &Finalizers::default(), Some(FIRST_SCREEN), &Style::default()).unwrap();
         let out = String::from_utf8(out).unwrap();
-        assert!(out.contains("open:     no file and no socket; none is lost\n") && out.contains("gc.garbage is empty\n"), "{out}");
+        assert!(out.contains("open:     no file and no socket; none is lost\n") && out.contains("gc.garbage: empty\n"), "{out}");
     }
 
     #[test]

@@ -40,7 +40,9 @@ pub fn table(out: &mut dyn Write, snapshot: &Snapshot, audit: &Audit, limit: Opt
         ("type", Align::Left),
     ];
     let mut table = Table::new(style, &columns);
-    let rows: Vec<[String; 6]> = rows(audit, limit).map(cells).collect();
+    // Types of which all is explained are for those who ask for all.
+    let is_news = |row: &&TypeAudit| limit.is_none() || row.sums.unexplained > 0 || row.sums.only_c > 0;
+    let rows: Vec<[String; 6]> = audit.types.iter().filter(is_news).take(limit.unwrap_or(usize::MAX)).map(cells).collect();
     rows.iter().for_each(|row| table.fit(row));
     table.header(out)?;
     rows.iter().try_for_each(|row| table.row(out, row))?;
@@ -209,7 +211,10 @@ mod tests {
         };
         let in_use = Leak { type_name: "app.Row".into(), count: 700, each: 2, ..Leak::default() };
         Audit {
-            types: vec![TypeAudit { type_name: "app.Lost".into(), sums }],
+            types: vec![
+                TypeAudit { type_name: "app.Lost".into(), sums },
+                TypeAudit { type_name: "tuple".into(), sums: Sums { count: 7, references: 9, explained: 9, ..Sums::default() } },
+            ],
             sum: Sums { immortal: 3, surplus: 1, ..sums },
             suspects: vec![leak, in_use],
         }
@@ -232,6 +237,10 @@ mod tests {
         ];
         assert_eq!(lines.get(..wanted.len()), Some(&wanted[..]), "{out}");
         assert!(lines.last().is_some_and(|l| l.starts_with("next: exuvia explain") && !l.contains('\u{1b}')), "{out}");
+        assert!(!out.contains("tuple"), "{out}");
+        let mut out = Vec::new();
+        table(&mut out, &Snapshot::default(), &audit(), None, &Style::default()).unwrap();
+        assert!(String::from_utf8(out).unwrap().contains("  tuple\n"));
         let mut out = Vec::new();
         table(&mut out, &Snapshot::default(), &Audit::default(), Some(FIRST_SCREEN), &Style::default()).unwrap();
         assert!(String::from_utf8(out).unwrap().contains("suspect:  nothing\n"));

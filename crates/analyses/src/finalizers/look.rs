@@ -168,7 +168,11 @@ impl Look<'_, '_> {
     fn called(&self, node: u32) -> (String, Option<Place>) {
         let inner = ["__func__", "func"].iter().find_map(|name| self.field(node, name)).unwrap_or(node);
         let code = if self.codes.contains_key(&inner) { Some(inner) } else { self.field(inner, "__code__") };
-        let name = code.and_then(|code| self.codes.get(&code)).map_or(self.ownership.type_name(node), |name| name);
+        let by_type = match self.ownership.type_name(node) {
+            "builtin_function_or_method" => "C code",
+            other => other,
+        };
+        let name = code.and_then(|code| self.codes.get(&code)).map_or(by_type, |name| name);
         (name.to_owned(), self.places.of_function(inner))
     }
 
