@@ -120,19 +120,19 @@ impl Why {
 pub fn cycles(ownership: &Ownership<'_>) -> Cycles {
     let graph = ownership.graph;
     let code = Code::of(ownership);
-    let live = live(ownership);
+    let live = Live::of(ownership);
     let mut tally = Tally::new(ownership);
     let components = Components::of(graph.edges(), |node| !code.has(node));
     tally.take(&components, &live, 0..components.len() as u32);
     // What nothing holds is looked at again with its classes: one that was made and dropped is a cycle by itself.
-    if code.nodes.iter().any(|node| !live.reached(*node)) {
-        let components = Components::of(graph.edges(), |node| !live.reached(node));
+    if code.nodes().any(|node| !live.has(node)) {
+        let components = Components::of(graph.edges(), |node| !live.has(node));
         let has_code = |c: &u32| components.members(*c).iter().any(|node| code.has(*node));
         let wanted: Vec<u32> = (0..components.len() as u32).filter(has_code).collect();
         tally.of_classes = true;
         tally.take(&components, &live, wanted.into_iter());
     }
-    let code_objects = code.nodes.iter().filter(|node| live.reached(**node)).count() as u64;
+    let code_objects = code.nodes().filter(|node| live.has(*node)).count() as u64;
     Cycles { shapes: tally.shapes(), code_objects }
 }
 
@@ -169,16 +169,31 @@ pub fn findings(cycles: &Cycles) -> Vec<Finding> {
 }
 
 /// What some root that is not garbage reaches.
-fn live<'g>(ownership: &Ownership<'g>) -> Walk<'g> {
-    let mut walk = Walk::new(ownership.graph.edges());
-    let roots: Vec<u32> = ownership.roots.iter().filter(|(_, hold)| *hold != Hold::Garbage).map(|(node, _)| *node).collect();
-    walk.enter(&roots);
-    walk
+struct Live<'g> {
+    /// `None` where there is no garbage.
+    walk: Option<Walk<'g>>,
+}
+
+impl<'g> Live<'g> {
+    fn of(ownership: &Ownership<'g>) -> Live<'g> {
+        if ownership.roots.iter().all(|(_, hold)| *hold != Hold::Garbage) {
+            return Live { walk: None };
+        }
+        let mut walk = Walk::new(ownership.graph.edges());
+        let roots: Vec<u32> = ownership.roots.iter().filter(|(_, hold)| *hold != Hold::Garbage).map(|(node, _)| *node).collect();
+        walk.enter(&roots);
+        Live { walk: Some(walk) }
+    }
+
+    fn has(&self, node: u32) -> bool {
+        self.walk.as_ref().is_none_or(|walk| walk.reached(node))
+    }
 }
 
 /// Classes, modules, and the dicts that are their namespaces.
 struct Code {
-    nodes: FxHashSet<u32>,
+    /// By row: it is asked for each edge.
+    is: Vec<bool>,
 }
 
 impl Code {
@@ -206,11 +221,22 @@ impl Code {
         }
         let dicts: Vec<u32> = nodes.iter().filter_map(|node| graph.named(*node, LinkKind::Field, "__dict__")).collect();
         nodes.extend(dicts);
-        Code { nodes }
+        let mut is = vec![false; edges.len()];
+        for node in nodes {
+            if let Some(slot) = is.get_mut(node as usize) {
+                *slot = true;
+            }
+        }
+        Code { is }
     }
 
+    #[inline]
     fn has(&self, node: u32) -> bool {
-        self.nodes.contains(&node)
+        self.is.get(node as usize).copied().unwrap_or(false)
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.is.len() as u32).filter(|node| self.has(*node))
     }
 }
 

@@ -4,13 +4,13 @@
 
 use std::cmp::Reverse;
 
-use graph::{Components, Walk, NONE};
+use graph::{Components, NONE};
 use memory::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 use snapshot::{LinkKind, LinkLabel};
 
 use super::knot::{Knot, STARTS_MOST};
-use super::{Break, Shape, Why};
+use super::{Break, Live, Shape, Why};
 use crate::ownership::Ownership;
 use crate::place::{Place, Places};
 
@@ -138,10 +138,10 @@ impl<'o, 's> Tally<'o, 's> {
     }
 
     /// Counts these components to their shapes.
-    pub(super) fn take(&mut self, components: &Components, live: &Walk<'_>, wanted: impl Iterator<Item = u32>) {
+    pub(super) fn take(&mut self, components: &Components, live: &Live<'_>, wanted: impl Iterator<Item = u32>) {
         for component in wanted {
             let members = components.members(component);
-            let garbage = members.first().is_some_and(|node| !live.reached(*node));
+            let garbage = members.first().is_some_and(|node| !live.has(*node));
             self.component(members, garbage);
         }
     }
