@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cycles;
+pub mod diff;
 pub mod explain;
 pub mod finalizers;
 pub mod finding;

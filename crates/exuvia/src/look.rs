@@ -57,7 +57,7 @@ pub(crate) fn take(chosen: &Chosen, look: &Look, question: Question<'_>) -> Resu
 }
 
 /// A snapshot that was saved.
-fn saved(folder: &Path, question: Question<'_>) -> Result<Snapshot, Trouble> {
+pub(crate) fn saved(folder: &Path, question: Question<'_>) -> Result<Snapshot, Trouble> {
     let progress = Progress::start("reading the snapshot");
     // A decoder that gives up on a made-up file is caught by the reader and is damage; its own words would stand beside ours.
     let told = std::panic::take_hook();

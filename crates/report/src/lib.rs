@@ -11,6 +11,7 @@
 
 mod again;
 pub mod cycles;
+pub mod diff;
 pub mod doctor;
 pub mod explain;
 pub mod finalizers;

@@ -7,6 +7,8 @@ pub struct Target {
     pub pid: Option<i32>,
     /// The interpreter's release: `3.12.1`.
     pub python: String,
+    /// When it started, in clock ticks since boot: with the PID it names one process. `None` in folders of earlier programs.
+    pub started: Option<u64>,
     /// How its layout was proved: `proved by structure, table from 3.12.1`.
     pub build: String,
     /// The file that the process runs, as the kernel names it.

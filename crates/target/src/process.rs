@@ -65,6 +65,11 @@ impl Process {
         self.pid
     }
 
+    /// Clock ticks since boot at which it started: with the PID it names one process for ever.
+    pub fn start_time(&self) -> u64 {
+        self.start_time
+    }
+
     /// What it has mapped now, by address.
     pub fn mappings(&self) -> Result<Vec<Mapping>, TargetError> {
         Ok(parse_maps(&read_proc(self.pid, "maps")?))

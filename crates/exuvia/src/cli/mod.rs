@@ -1,6 +1,7 @@
 //! Arguments: what the commands take, how they explain themselves, and how wrong ones are refused.
 
 mod counts;
+mod diff;
 mod explain;
 mod names;
 
@@ -14,6 +15,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use memory::Addr;
 
 pub(crate) use self::counts::{Finalizers, Refcounts};
+pub(crate) use self::diff::{Compared, Diff};
 pub(crate) use self::explain::{Cycles, Explain, Retained, Slots};
 pub(crate) use self::names::{Path, Sizes};
 use crate::trouble::Trouble;
@@ -45,7 +47,7 @@ See      what a Python process holds: types, objects, object, snapshot, doctor
 Explain  who holds it, run the first one first:
          explain, retained, refcounts, cycles, path, finalizers, sizes
 Shrink   what would make it smaller: slots
-Prove    the difference: no command yet
+Prove    the difference: diff
 
 exuvia --help says more, exuvia COMMAND --help explains a command.";
 
@@ -70,7 +72,8 @@ Explain: who holds it
 Shrink: what would make it smaller
   slots       classes that __slots__ would make smaller, in bytes
 
-Prove: the difference  (no command yet)
+Prove: the difference
+  diff        what came, went, stayed and grows between looks
 
 A TARGET is a process id (4711 or -p 4711), a program to start and look at before
 it ends (-- python3 app.py), or a folder made by exuvia snapshot. exuvia alone lists
@@ -114,6 +117,7 @@ pub(crate) enum Command {
     Finalizers(Finalizers),
     Sizes(Sizes),
     Slots(Slots),
+    Diff(Diff),
 }
 
 /// How many instances each type has, and what they cost.

@@ -1,6 +1,7 @@
 //! One file a command; here is only who is called.
 
 mod cycles;
+mod diff;
 mod doctor;
 mod explain;
 mod finalizers;
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Finalizers(args)) => finalizers::run(&args),
         Some(Command::Slots(args)) => slots::run(&args),
         Some(Command::Sizes(args)) => sizes::run(&args),
+        Some(Command::Diff(args)) => diff::run(&args),
         None => list::run(),
     }
 }

@@ -92,6 +92,7 @@ impl Call<'_> {
         })?;
         let mut captured = attempt.outcome.map_err(|e| refusals::capture(Some(pid), &e))?;
         attempt.facts.fill(&mut captured.snapshot, &process.exe(), pid, &attempt.spent);
+        captured.snapshot.target.started = Some(process.start_time());
         Ok(captured)
     }
 
@@ -142,7 +143,7 @@ impl Call<'_> {
         let pid = launched.pid();
         let progress = Progress::start("reading what the program has mapped");
         let process = launched.process().map_err(refusals::target)?;
-        let exe = process.exe();
+        let (exe, start_time) = (process.exe(), process.start_time());
         let pythons = self.pythons(process)?;
         let options = self.take_options(process, &pythons);
         progress.step("copying its memory");
@@ -150,6 +151,7 @@ impl Call<'_> {
         progress.step("finding every object");
         let mut captured = self.capture(&taken, &pythons).map_err(|e| refusals::capture(Some(pid), &e))?;
         Facts::of(&taken).fill(&mut captured.snapshot, &exe, pid, &Spent::of(taken.cost()));
+        captured.snapshot.target.started = Some(start_time);
         Ok((captured, moment))
     }
 

@@ -10,6 +10,7 @@ pub(crate) fn rows(target: &Target, coverage: &Coverage) -> Vec<(String, String)
     let mut say = |key: &str, value: Option<String>| all.extend(value.map(|v| (key.to_string(), v)));
     let t = target;
     say("target.pid", t.pid.map(|v| v.to_string()));
+    say("target.started", t.started.map(|v| v.to_string()));
     say("target.python", Some(t.python.clone()));
     say("target.build", Some(t.build.clone()));
     say("target.executable", Some(t.executable.clone()));
@@ -68,6 +69,7 @@ pub(crate) fn parse(rows: &[(String, String)]) -> Result<(Target, Coverage), Str
     let command: Vec<String> = (0..rows.len()).map_while(|i| get(&format!("target.command.{i}")).map(str::to_string)).collect();
     let target = Target {
         pid: number("target.pid", get("target.pid"))?,
+        started: number("target.started", get("target.started"))?,
         python: text("target.python"),
         build: text("target.build"),
         executable: text("target.executable"),
@@ -121,6 +123,7 @@ mod tests {
     fn what_is_said_is_read_back() {
         let target = Target {
             pid: Some(7),
+            started: Some(4711),
             python: "3.12.1".into(),
             mode: Mode::Fork,
             moment: Moment::BeforeFinalize,

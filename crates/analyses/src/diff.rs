@@ -1,0 +1,480 @@
+//! `diff`: what came, what went and what stayed between looks at one process, and what grows.
+//!
+//! Objects of CPython never move: an object is the same as before where its address, its type and what marks its content are the same. Marks
+//! are what cannot change while it lives: the fingerprint of a value, where both looks have one made with the same key, and the length of
+//! what is immutable. What has none of them (an instance) and is replaced by one of its type at its address is taken for the same.
+//!
+//! Holds: [`Look`], [`diff`]. Never: compares looks at different processes (that is refused before).
+
+use std::cmp::Reverse;
+
+use memory::{Addr, Bytes};
+use rustc_hash::{FxHashMap, FxHashSet};
+use snapshot::{Details, LinkKind, Objects, Snapshot};
+
+use crate::naming::Names;
+use crate::ownership::{Hold, Ownership};
+use crate::retained::retained;
+
+/// Types whose length never changes.
+const IMMUTABLE: [&str; 4] = ["str", "bytes", "tuple", "frozenset"];
+/// Types that grow by entries.
+const CONTAINERS: [&str; 6] = ["list", "dict", "set", "collections.deque", "collections.OrderedDict", "collections.defaultdict"];
+/// A container that gains fewer entries in one step is no suspect: programs breathe.
+const STEP_LEAST: u64 = 10;
+/// Nor is one whose retained bytes grow by less.
+const BYTES_LEAST: u64 = 1024;
+/// An owner that is no container is one from these on: so many objects, so many bytes.
+const OWNER_OBJECTS: u64 = 100;
+const OWNER_BYTES: u64 = 16 << 10;
+
+/// One look at the process.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// Its objects; the first and the last look have their graph, too.
+    pub snapshot: Snapshot,
+    /// For each object its length; [`Details::NO_LENGTH`] for what has none.
+    pub lengths: Vec<u64>,
+    /// For each object the fingerprint of its value, where it has one.
+    pub fingerprints: Vec<Option<u64>>,
+    /// By which key they were made.
+    pub key: Option<String>,
+}
+
+/// So many objects of so many bytes, as footprint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// How many.
+    pub objects: u64,
+    /// Their footprint.
+    pub bytes: Bytes,
+}
+
+impl Count {
+    fn add(&mut self, bytes: u64) {
+        self.objects += 1;
+        self.bytes.0 = self.bytes.0.saturating_add(bytes);
+    }
+
+    fn sub(self, other: Count) -> Count {
+        let bytes = Bytes(self.bytes.0.saturating_sub(other.bytes.0));
+        Count { objects: self.objects.saturating_sub(other.objects), bytes }
+    }
+}
+
+/// From the first look to the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// In the last look and not in the first.
+    pub new: Count,
+    /// In the first look and not in the last.
+    pub gone: Count,
+    /// In both.
+    pub survived: Count,
+    /// New in a look between the first and the last, and still there in the last.
+    pub stayed: Count,
+}
+
+/// What became of the instances of one type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TypeChange {
+    /// Its name.
+    pub name: String,
+    /// How many there were in each look.
+    pub looks: Vec<Count>,
+    /// What came and went.
+    pub change: Change,
+}
+
+/// An owner that retains more or less than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerChange {
+    /// Its way from a root.
+    pub path: String,
+    /// Its type.
+    pub type_name: String,
+    /// Its address in the last look.
+    pub address: Addr,
+    /// What it retained in the first look; nothing where it was not there.
+    pub first_bytes: Bytes,
+    /// What it retains in the last look.
+    pub last_bytes: Bytes,
+    /// How many objects that are.
+    pub objects: u64,
+}
+
+/// A container that had more entries in each look than in the one before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Growing {
+    /// Its way from a root.
+    pub path: String,
+    /// Its type.
+    pub type_name: String,
+    /// Where it lies.
+    pub address: Addr,
+    /// Its entries in each look.
+    pub lengths: Vec<u64>,
+    /// What it retained in the first look.
+    pub first_bytes: Bytes,
+    /// What it retains in the last look.
+    pub last_bytes: Bytes,
+    /// What most of its new entries are, and how many of them were not there in the first look.
+    pub entries: Option<(String, u64)>,
+}
+
+impl Growing {
+    /// By how many entries it grew.
+    pub fn grew_by(&self) -> u64 {
+        self.lengths.last().copied().unwrap_or(0).saturating_sub(self.lengths.first().copied().unwrap_or(0))
+    }
+}
+
+/// What looks like a leak, because it grows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    /// What it is: a container, by entries.
+    pub growing: Option<Growing>,
+    /// Or any owner, by what it retains.
+    pub owner: Option<OwnerChange>,
+    /// By how many bytes what it retains grew.
+    pub grew_bytes: Bytes,
+}
+
+/// The difference.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// All objects of each look.
+    pub looks: Vec<Count>,
+    /// What came and went.
+    pub change: Change,
+    /// Addresses at which another object stands now than in an earlier look: same type, other content.
+    pub replaced: u64,
+    /// Whether fingerprints could be compared.
+    pub fingerprints: bool,
+    /// By type, what grew most first.
+    pub types: Vec<TypeChange>,
+    /// By owner, what grew most first.
+    pub owners: Vec<OwnerChange>,
+    /// Containers that grew in each step, those that gained most entries first.
+    pub containers: Vec<Growing>,
+    /// What looks like a leak, what grew most first.
+    pub suspects: Vec<Suspect>,
+}
+
+/// Compares looks at one process, the oldest first; `None` where the first or the last has no graph, or there are fewer than two.
+pub fn diff(looks: &[Look]) -> Option<Diff> {
+    let ([first, .., last], true) = (looks, looks.len() >= 2) else { return None };
+    let (old, new) = (Ownership::of(&first.snapshot)?, Ownership::of(&last.snapshot)?);
+    let followed = Followed::through(looks)?;
+    let mut diff = Diff { replaced: followed.replaced, fingerprints: followed.fingerprints, ..Diff::default() };
+    by_type(looks, &followed, &mut diff);
+    let containers = containers(looks, &followed, &old, &new);
+    diff.owners = owners(&followed, &old, &new);
+    diff.suspects = suspects(&containers, &diff.owners, &new);
+    diff.containers = containers;
+    Some(diff)
+}
+
+/// The objects of the last look, followed back through all of them.
+struct Followed {
+    /// For each object of the last look its row in each earlier look that has it, from the look where it was new on.
+    born: Vec<u32>,
+    /// Its row in the first look, where it was there.
+    first: Vec<u32>,
+    replaced: u64,
+    fingerprints: bool,
+}
+
+/// No row.
+const NOWHERE: u32 = u32::MAX;
+
+impl Followed {
+    fn through(looks: &[Look]) -> Option<Followed> {
+        let mut fingerprints = true;
+        let mut replaced = 0;
+        let count = looks.first()?.snapshot.objects.as_ref()?.len();
+        let mut born = vec![0u32; count];
+        let mut first: Vec<u32> = (0..count as u32).collect();
+        for (step, pair) in looks.windows(2).enumerate() {
+            let [a, b] = pair else { continue };
+            let same_key = a.key.is_some() && a.key == b.key;
+            fingerprints &= same_key;
+            let (ours, theirs) = (b.snapshot.objects.as_ref()?, a.snapshot.objects.as_ref()?);
+            let (mut next_born, mut next_first) = (vec![step as u32 + 1; ours.len()], vec![NOWHERE; ours.len()]);
+            for (before, now) in same_addresses(theirs.addresses(), ours.addresses()) {
+                match same(a, before, b, now, same_key) {
+                    Sameness::Same => {
+                        let slots = (next_born.get_mut(now), next_first.get_mut(now), born.get(before), first.get(before));
+                        if let (Some(to_born), Some(to_first), Some(from_born), Some(from_first)) = slots {
+                            (*to_born, *to_first) = (*from_born, *from_first);
+                        }
+                    }
+                    Sameness::Replaced => replaced += 1,
+                    Sameness::OtherType => {}
+                }
+            }
+            (born, first) = (next_born, next_first);
+        }
+        Some(Followed { born, first, replaced, fingerprints })
+    }
+
+    fn first_row(&self, node: u32) -> Option<u32> {
+        self.first.get(node as usize).copied().filter(|row| *row != NOWHERE)
+    }
+}
+
+/// The rows that stand at the same address in both; both are sorted by address.
+fn same_addresses<'a>(a: &'a [Addr], b: &'a [Addr]) -> impl Iterator<Item = (usize, usize)> + 'a {
+    let mut i = 0;
+    b.iter().enumerate().filter_map(move |(j, address)| {
+        while a.get(i).is_some_and(|before| before < address) {
+            i += 1;
+        }
+        (a.get(i) == Some(address)).then_some((i, j))
+    })
+}
+
+enum Sameness {
+    Same,
+    Replaced,
+    OtherType,
+}
+
+fn same(a: &Look, before: usize, b: &Look, now: usize, same_key: bool) -> Sameness {
+    let kind = |look: &'_ Look, row: usize| -> Option<(Addr, String)> {
+        let index = look.snapshot.objects.as_ref()?.type_indices().get(row)?;
+        look.snapshot.types.get(*index as usize).map(|t| (t.address, t.name.clone()))
+    };
+    let (old, new) = (kind(a, before), kind(b, now));
+    if old != new {
+        return Sameness::OtherType;
+    }
+    let print = |look: &Look, row: usize| look.fingerprints.get(row).copied().flatten();
+    if same_key && matches!((print(a, before), print(b, now)), (Some(x), Some(y)) if x != y) {
+        return Sameness::Replaced;
+    }
+    let length = |look: &Look, row: usize| look.lengths.get(row).copied().unwrap_or(Details::NO_LENGTH);
+    let is_immutable = new.is_some_and(|(_, name)| IMMUTABLE.contains(&name.as_str()));
+    if is_immutable && length(a, before) != length(b, now) {
+        return Sameness::Replaced;
+    }
+    Sameness::Same
+}
+
+fn footprint(objects: &Objects, row: usize) -> u64 {
+    objects.footprint_bytes().get(row).map_or(0, |bytes| bytes.0)
+}
+
+/// Counts by type in each look, and what came and went.
+fn by_type(looks: &[Look], followed: &Followed, diff: &mut Diff) {
+    let mut types: FxHashMap<&str, TypeChange> = FxHashMap::default();
+    let empty = || TypeChange { looks: vec![Count::default(); looks.len()], ..TypeChange::default() };
+    for (place, look) in looks.iter().enumerate() {
+        let mut all = Count::default();
+        let mut of_row: Vec<Count> = vec![Count::default(); look.snapshot.types.len()];
+        for (row, kind) in look.snapshot.objects.iter().flat_map(|o| o.type_indices().iter().enumerate().map(move |(i, t)| ((o, i), t))) {
+            let bytes = footprint(row.0, row.1);
+            all.add(bytes);
+            if let Some(count) = of_row.get_mut(*kind as usize) {
+                count.add(bytes);
+            }
+        }
+        diff.looks.push(all);
+        for (t, count) in look.snapshot.types.iter().zip(of_row).filter(|(_, count)| count.objects > 0) {
+            if let Some(slot) = types.entry(&t.name).or_insert_with(empty).looks.get_mut(place) {
+                slot.objects += count.objects;
+                slot.bytes.0 += count.bytes.0;
+            }
+        }
+    }
+    let newest = looks.len() as u32 - 1;
+    if let Some((last, objects)) = looks.last().and_then(|last| Some((last, last.snapshot.objects.as_ref()?))) {
+        for (row, (kind, born)) in objects.type_indices().iter().zip(&followed.born).enumerate() {
+            let Some(name) = last.snapshot.types.get(*kind as usize).map(|t| t.name.as_str()) else { continue };
+            let bytes = footprint(objects, row);
+            let of_type = types.get_mut(name).map(|t| &mut t.change);
+            for change in [Some(&mut diff.change), of_type].into_iter().flatten() {
+                if *born == 0 { &mut change.survived } else { &mut change.new }.add(bytes);
+                if *born > 0 && *born < newest {
+                    change.stayed.add(bytes);
+                }
+            }
+        }
+    }
+    diff.change.gone = diff.looks.first().copied().unwrap_or_default().sub(diff.change.survived);
+    diff.types = types
+        .into_iter()
+        .map(|(name, mut t)| {
+            t.change.gone = t.looks.first().copied().unwrap_or_default().sub(t.change.survived);
+            TypeChange { name: name.to_owned(), ..t }
+        })
+        .collect();
+    let grew = |t: &TypeChange| {
+        let at = |count: Option<&Count>| count.map_or(0, |c| c.bytes.0) as i128;
+        at(t.looks.last()) - at(t.looks.first())
+    };
+    diff.types.sort_by(|a, b| {
+        grew(b).cmp(&grew(a)).then_with(|| b.change.new.objects.cmp(&a.change.new.objects)).then_with(|| a.name.cmp(&b.name))
+    });
+}
+
+/// Containers that are in all looks and had more entries in each.
+fn containers(looks: &[Look], followed: &Followed, old: &Ownership<'_>, new: &Ownership<'_>) -> Vec<Growing> {
+    let mut found: Vec<(u32, Vec<u64>)> = Vec::new();
+    for node in 0..new.objects.len() as u32 {
+        if followed.first_row(node).is_none() || !CONTAINERS.contains(&new.type_name(node)) {
+            continue;
+        }
+        let address = new.objects.addresses().get(node as usize).copied().unwrap_or_default();
+        let lengths: Option<Vec<u64>> = looks.iter().map(|look| length_at(look, address)).collect();
+        let Some(lengths) = lengths else { continue };
+        if lengths.windows(2).all(|pair| pair.first() < pair.last()) {
+            found.push((node, lengths));
+        }
+    }
+    let wanted: Vec<u32> = found.iter().map(|(node, _)| *node).collect();
+    let names = Names::of(new, &wanted);
+    let mut growing: Vec<Growing> = found
+        .into_iter()
+        .map(|(node, lengths)| Growing {
+            path: names.text(node),
+            type_name: new.type_name(node).to_owned(),
+            address: new.objects.addresses().get(node as usize).copied().unwrap_or_default(),
+            lengths,
+            first_bytes: Bytes(followed.first_row(node).map_or(0, |row| old.retained(row))),
+            last_bytes: Bytes(new.retained(node)),
+            entries: entries(followed, new, node),
+        })
+        .collect();
+    growing.sort_by(|a, b| b.grew_by().cmp(&a.grew_by()).then_with(|| a.address.cmp(&b.address)));
+    growing
+}
+
+fn length_at(look: &Look, address: Addr) -> Option<u64> {
+    let row = look.snapshot.objects.as_ref()?.addresses().binary_search(&address).ok()?;
+    look.lengths.get(row).copied().filter(|length| *length != Details::NO_LENGTH)
+}
+
+/// What most of the entries are that were not there in the first look.
+fn entries(followed: &Followed, new: &Ownership<'_>, node: u32) -> Option<(String, u64)> {
+    let is_entry = |kind| matches!(kind, LinkKind::Index | LinkKind::Value | LinkKind::Member | LinkKind::Attribute);
+    let mut by_type: FxHashMap<&str, u64> = FxHashMap::default();
+    for link in new.graph.of(node).filter(|link| is_entry(link.label.kind) && followed.first_row(link.target).is_none()) {
+        *by_type.entry(new.type_name(link.target)).or_default() += 1;
+    }
+    let most = by_type.into_iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(a.0)));
+    most.map(|(name, count)| (name.to_owned(), count))
+}
+
+/// Owners whose retained bytes changed. The same object is compared with itself; where that is not there, the same path with the same path.
+fn owners(followed: &Followed, old: &Ownership<'_>, new: &Ownership<'_>) -> Vec<OwnerChange> {
+    let before = retained(old, None);
+    let by_path: FxHashMap<(&str, &str, bool), u64> =
+        before.owners.iter().map(|o| ((o.path.as_str(), o.type_name.as_str(), o.is_rest), o.retained_bytes.0)).collect();
+    let mut rows: Vec<OwnerChange> = Vec::new();
+    for owner in retained(new, None).owners {
+        let own = |hold: Hold| matches!(hold, Hold::Interpreter | Hold::Static);
+        let itself = (owner.owners == 1 && !owner.is_rest).then(|| followed.first_row(owner.node)).flatten().map(|row| old.retained(row));
+        let first = itself.or_else(|| by_path.get(&(owner.path.as_str(), owner.type_name.as_str(), owner.is_rest)).copied()).unwrap_or(0);
+        if first != owner.retained_bytes.0 && !own(owner.named_by) {
+            let (first_bytes, last_bytes) = (Bytes(first), owner.retained_bytes);
+            let (path, type_name) = (owner.path, owner.type_name);
+            rows.push(OwnerChange { path, type_name, address: owner.address, first_bytes, last_bytes, objects: owner.objects });
+        }
+    }
+    rows.sort_by_key(|row| (Reverse(i128::from(row.last_bytes.0) - i128::from(row.first_bytes.0)), row.address));
+    rows
+}
+
+/// Containers that gained enough in each step, and owners that grew by other means.
+fn suspects(containers: &[Growing], owners: &[OwnerChange], new: &Ownership<'_>) -> Vec<Suspect> {
+    let node = |address: Addr| new.objects.addresses().binary_search(&address).ok().map(|row| row as u32);
+    let mut within: FxHashSet<u32> = FxHashSet::default();
+    let mut suspects: Vec<Suspect> = Vec::new();
+    for growing in containers {
+        let enough = growing.lengths.windows(2).all(|pair| matches!(pair, [a, b] if b - a >= STEP_LEAST));
+        let grew = growing.last_bytes.0.saturating_sub(growing.first_bytes.0);
+        if !enough || grew < BYTES_LEAST {
+            continue;
+        }
+        // What holds it grows with it, and is the same suspect.
+        let mut at = node(growing.address);
+        while let Some(holder) = at.filter(|holder| within.insert(*holder)) {
+            at = new.tree.above(holder).filter(|above| (*above as usize) < new.objects.len());
+        }
+        suspects.push(Suspect { growing: Some(growing.clone()), owner: None, grew_bytes: Bytes(grew) });
+    }
+    for owner in owners {
+        let grew = owner.last_bytes.0.saturating_sub(owner.first_bytes.0);
+        let known = node(owner.address).is_some_and(|node| within.contains(&node));
+        if grew >= OWNER_BYTES && owner.objects >= OWNER_OBJECTS && owner.first_bytes.0 > 0 && !known {
+            suspects.push(Suspect { growing: None, owner: Some(owner.clone()), grew_bytes: Bytes(grew) });
+        }
+    }
+    suspects.sort_by_key(|suspect| Reverse(suspect.grew_bytes));
+    suspects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Made;
+
+    /// A look at a program that keeps `kept` records in a list and one text. Rows stand at addresses by their order.
+    fn look(kept: usize, text_length: u64, print: u64, key: &str) -> Look {
+        let mut made = Made::default();
+        let (_, globals) = made.module("app");
+        let (list, text) = (made.object("list", 64, 1), made.object("str", 60, 1));
+        made.link(globals, list, LinkKind::Attribute, "KEPT");
+        made.link(globals, text, LinkKind::Attribute, "TEXT");
+        for _ in 0..kept {
+            let record = made.object("app.Record", 500, 1);
+            made.link(list, record, LinkKind::Index, "");
+        }
+        let snapshot = made.snapshot();
+        let mut lengths = vec![Details::NO_LENGTH; snapshot.objects.as_ref().unwrap().len()];
+        let mut fingerprints = vec![None; lengths.len()];
+        (lengths[list as usize], lengths[text as usize]) = (kept as u64, text_length);
+        fingerprints[text as usize] = Some(print);
+        Look { snapshot, lengths, fingerprints, key: Some(key.to_owned()) }
+    }
+
+    #[test]
+    fn what_came_stayed_and_grew() {
+        let found = diff(&[look(10, 5, 1, "k"), look(30, 5, 1, "k"), look(60, 5, 1, "k")]).unwrap();
+        assert_eq!(found.looks.iter().map(|c| c.objects).collect::<Vec<_>>(), [15, 35, 65]);
+        let c = found.change;
+        assert_eq!((c.new.objects, c.gone.objects, c.survived.objects, c.stayed.objects), (50, 0, 15, 20));
+        assert_eq!((found.types[0].name.as_str(), found.types[0].change.new.bytes), ("app.Record", Bytes(25_000)));
+        assert_eq!(found.containers.len(), 1);
+        let list = &found.containers[0];
+        assert_eq!((list.path.as_str(), list.lengths.as_slice(), list.grew_by()), ("app.KEPT", &[10, 30, 60][..], 50));
+        assert_eq!(list.entries, Some(("app.Record".to_owned(), 50)));
+        assert_eq!((list.first_bytes, list.last_bytes), (Bytes(5064), Bytes(30_064)));
+        assert_eq!(found.suspects.len(), 1, "the list's holders are the same suspect: {:#?}", found.suspects);
+        assert_eq!(found.owners[0].path, "app.KEPT");
+    }
+
+    #[test]
+    fn what_went_and_what_breathes_is_no_suspect() {
+        let found = diff(&[look(60, 5, 1, "k"), look(10, 5, 1, "k")]).unwrap();
+        assert_eq!((found.change.gone.objects, found.change.new.objects, found.suspects.len()), (50, 0, 0));
+        // Grew and shrank again, or grew by a few.
+        assert_eq!(diff(&[look(10, 5, 1, "k"), look(60, 5, 1, "k"), look(50, 5, 1, "k")]).unwrap().containers, []);
+        assert_eq!(diff(&[look(10, 5, 1, "k"), look(15, 5, 1, "k")]).unwrap().suspects, []);
+        assert!(diff(&[look(1, 5, 1, "k")]).is_none());
+    }
+
+    #[test]
+    fn content_tells_what_stands_at_a_reused_address() {
+        let replaced = |a: Look, b: Look| {
+            let found = diff(&[a, b]).unwrap();
+            (found.replaced, found.change.new.objects, found.change.gone.objects)
+        };
+        assert_eq!(replaced(look(1, 5, 1, "k"), look(1, 5, 1, "k")), (0, 0, 0));
+        assert_eq!(replaced(look(1, 5, 1, "k"), look(1, 5, 2, "k")), (1, 1, 1));
+        // Fingerprints by different keys say nothing; lengths do.
+        assert_eq!(replaced(look(1, 5, 1, "k"), look(1, 5, 2, "other")), (0, 0, 0));
+        assert_eq!(replaced(look(1, 5, 1, "k"), look(1, 6, 1, "other")), (1, 1, 1));
+    }
+}

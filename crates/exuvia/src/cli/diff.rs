@@ -1,0 +1,80 @@
+//! Arguments of `exuvia diff`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{duration, named, pid, Look, Named};
+use crate::trouble::Trouble;
+
+/// What came, went and stayed between looks at one process, and what grows.
+///
+/// Takes two or more snapshots of one process, the oldest first, or a PID at which it looks itself, --every so often.
+/// Objects of CPython never move: one is the same as before where address, type and content are. Content is told by the
+/// fingerprints of values and by the lengths of what is immutable. A suspect is a container that has more entries each
+/// time, or an owner that retains more; three looks tell what grows from what breathes.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  exuvia diff 4711 --every 100ms
+  exuvia diff 4711 --every 300ms --times 3 --json | python3 -m json.tool")]
+#[command(override_usage = "exuvia diff [OPTIONS] FOLDER FOLDER...\n       exuvia diff [OPTIONS] PID [--every TIME] [--times N]")]
+pub(crate) struct Diff {
+    /// Snapshots of one process, the oldest first, or one process
+    #[arg(value_name = "FOLDER|PID")]
+    words: Vec<String>,
+    /// The process
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid, conflicts_with = "words")]
+    pid: Option<i32>,
+    /// The time between two looks at a process [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    every: Option<Duration>,
+    /// How often it is looked at [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100))]
+    times: Option<u32>,
+    /// Rows of each list that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
+/// What is compared.
+pub(crate) enum Compared {
+    /// Snapshots that were saved.
+    Folders(Vec<PathBuf>),
+    /// A process, looked at so often with so much time between.
+    Process(i32, Duration, u32),
+}
+
+impl Diff {
+    /// What was named.
+    pub(crate) fn chosen(&self) -> Result<Compared, Trouble> {
+        const FORM: &str = "exuvia diff 4711 --every 30s, or exuvia diff BEFORE AFTER with two folders of exuvia snapshot";
+        let wrong = |what: &str, why: String| Trouble::usage(what, why, FORM);
+        let times = self.times.unwrap_or(3);
+        let process = |pid| Ok(Compared::Process(pid, self.every.unwrap_or(Duration::from_secs(30)), times));
+        if let Some(pid) = self.pid {
+            return process(pid);
+        }
+        let mut folders = Vec::new();
+        for word in &self.words {
+            match named(word).map_err(|why| wrong(&format!("{word} is no snapshot and no process"), why))? {
+                Named::Folder(folder) => folders.push(folder),
+                Named::Pid(pid) if self.words.len() == 1 => return process(pid),
+                Named::Pid(pid) => {
+                    let why = "snapshots are compared with snapshots, or a process with itself".to_owned();
+                    return Err(wrong(&format!("the process {pid} is not compared with something else"), why));
+                }
+            }
+        }
+        if folders.len() < 2 {
+            return Err(wrong("two snapshots are needed", format!("{} was named", folders.len())));
+        }
+        if self.every.is_some() || self.times.is_some() {
+            return Err(wrong("--every and --times are for a process that runs", "the snapshots are taken already".to_owned()));
+        }
+        Ok(Compared::Folders(folders))
+    }
+}

@@ -1,0 +1,249 @@
+//! `diff`: what came, went, stayed and grows, in both forms.
+
+use std::io::{self, Write};
+
+use analyses::diff::{Change, Count, Diff, Growing, OwnerChange, Suspect, TypeChange};
+use memory::Bytes;
+use serde::Serialize;
+use snapshot::Snapshot;
+
+use crate::table::{Align, Table};
+use crate::{head, json, text, Style};
+
+/// Rows of each list on the first screen, so that all of it fits 24 lines.
+pub const FIRST_SCREEN: usize = 5;
+
+/// Coverage of the last look, what came and went, growth by type, suspects, and the next command.
+pub fn table(out: &mut dyn Write, snapshot: &Snapshot, diff: &Diff, limit: Option<usize>, style: &Style) -> io::Result<()> {
+    head::write_brief(out, snapshot, style)?;
+    let counts: Vec<String> = diff.looks.iter().map(|look| text::grouped(look.objects)).collect();
+    head::write_cut(out, &format!("looks:    {}, objects {}", diff.looks.len(), counts.join(" → ")), style)?;
+    let c = &diff.change;
+    let part = |word: &str, count: Count| format!("{} {word} ({})", text::grouped(count.objects), count.bytes);
+    let mut line = format!("since:    {}, {}", part("new", c.new), part("gone", c.gone));
+    if diff.looks.len() > 2 {
+        line += &format!(", {} stayed", text::grouped(c.stayed.objects));
+    }
+    head::write_cut(out, &line, style)?;
+    let limit = limit.unwrap_or(usize::MAX);
+    types(out, diff, limit, style)?;
+    suspects(out, diff, limit, style)?;
+    let next = diff.suspects.first().map(|suspect| match (&suspect.growing, &suspect.owner) {
+        (Some(growing), _) => growing.address,
+        (None, owner) => owner.as_ref().map_or_else(Default::default, |owner| owner.address),
+    });
+    match next {
+        Some(address) => writeln!(out, "next: {}", style.again.line("path", &[&address.to_string()])),
+        None => writeln!(out, "next: {}", style.again.line("explain", &[])),
+    }
+}
+
+fn types(out: &mut dyn Write, diff: &Diff, limit: usize, style: &Style) -> io::Result<()> {
+    let columns =
+        [("growth", Align::Right), ("new", Align::Right), ("gone", Align::Right), ("stayed", Align::Right), ("type", Align::Left)];
+    let mut table = Table::new(style, &columns);
+    let rows: Vec<[String; 5]> = diff.types.iter().filter(|t| t.change.new.objects > 0).take(limit).map(type_cells).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    rows.iter().for_each(|row| table.fit(row));
+    table.header(out)?;
+    rows.iter().try_for_each(|row| table.row(out, row))
+}
+
+fn type_cells(t: &TypeChange) -> [String; 5] {
+    let bytes = |count: Option<&Count>| count.map_or(Bytes(0), |c| c.bytes);
+    let growth = signed(bytes(t.looks.first()), bytes(t.looks.last()));
+    let c = &t.change;
+    let count = |count: Count| text::grouped(count.objects);
+    [growth, count(c.new), count(c.gone), count(c.stayed), text::escaped(&t.name).into_owned()]
+}
+
+/// `+1.2 MiB`, `-3 B`.
+fn signed(first: Bytes, last: Bytes) -> String {
+    match last.0.checked_sub(first.0) {
+        Some(more) => format!("+{}", Bytes(more)),
+        None => format!("-{}", Bytes(first.0 - last.0)),
+    }
+}
+
+fn suspects(out: &mut dyn Write, diff: &Diff, limit: usize, style: &Style) -> io::Result<()> {
+    if diff.suspects.is_empty() {
+        return writeln!(out, "suspects: none: nothing grew in every step");
+    }
+    let mut table = Table::new(style, &[("retained", Align::Right), ("entries", Align::Right), ("suspect", Align::Left)]);
+    let rows: Vec<[String; 3]> = diff.suspects.iter().take(limit).map(suspect_cells).collect();
+    rows.iter().for_each(|row| table.fit(row));
+    table.header(out)?;
+    rows.iter().try_for_each(|row| table.row(out, row))?;
+    let left = diff.suspects.len().saturating_sub(rows.len());
+    match left {
+        0 => Ok(()),
+        left => table.row(out, &[String::new(), String::new(), format!("… {} more (--limit 0 shows all)", text::grouped(left as u64))]),
+    }
+}
+
+fn suspect_cells(suspect: &Suspect) -> [String; 3] {
+    let retained = format!("+{}", suspect.grew_bytes);
+    match (&suspect.growing, &suspect.owner) {
+        (Some(growing), _) => {
+            let made_of = growing.entries.as_ref().map(|(name, n)| format!(": {} new {}", text::grouped(*n), text::escaped(name)));
+            let path = text::escaped(&growing.path);
+            [
+                retained,
+                format!("+{}", text::grouped(growing.grew_by())),
+                format!("{path} ({}){}", growing.type_name, made_of.unwrap_or_default()),
+            ]
+        }
+        (None, owner) => {
+            let owner = owner.as_ref().map(|o| format!("{} ({})", text::escaped(&o.path), text::escaped(&o.type_name)));
+            [retained, String::new(), owner.unwrap_or_default()]
+        }
+    }
+}
+
+/// One JSON object: schema `exuvia/diff/1`; target and coverage are those of the last look.
+pub fn json(out: &mut dyn Write, snapshot: &Snapshot, diff: &Diff, limit: Option<usize>) -> io::Result<()> {
+    let limit = limit.unwrap_or(usize::MAX);
+    let answer = Answer {
+        head: json::Head::new("exuvia/diff/1", snapshot),
+        looks: diff.looks.iter().map(CountJson::new).collect(),
+        change: ChangeJson::new(&diff.change),
+        replaced: diff.replaced,
+        fingerprints: diff.fingerprints,
+        types: diff.types.iter().take(limit).map(TypeJson::new).collect(),
+        owners: diff.owners.iter().take(limit).map(OwnerJson::new).collect(),
+        containers: diff.containers.iter().take(limit).map(GrowingJson::new).collect(),
+        suspects: diff.suspects.iter().take(limit).map(SuspectJson::new).collect(),
+    };
+    json::line(out, &answer)
+}
+
+#[derive(Serialize)]
+struct Answer<'s> {
+    #[serde(flatten)]
+    head: json::Head<'s>,
+    looks: Vec<CountJson>,
+    #[serde(flatten)]
+    change: ChangeJson,
+    replaced: u64,
+    fingerprints: bool,
+    types: Vec<TypeJson<'s>>,
+    owners: Vec<OwnerJson<'s>>,
+    containers: Vec<GrowingJson<'s>>,
+    suspects: Vec<SuspectJson<'s>>,
+}
+
+#[derive(Serialize)]
+struct CountJson {
+    objects: u64,
+    bytes: u64,
+}
+
+impl CountJson {
+    fn new(count: &Count) -> Self {
+        CountJson { objects: count.objects, bytes: count.bytes.0 }
+    }
+}
+
+#[derive(Serialize)]
+struct ChangeJson {
+    new: CountJson,
+    gone: CountJson,
+    survived: CountJson,
+    stayed: CountJson,
+}
+
+impl ChangeJson {
+    fn new(change: &Change) -> Self {
+        let Change { new, gone, survived, stayed } = change;
+        let [new, gone, survived, stayed] = [new, gone, survived, stayed].map(CountJson::new);
+        ChangeJson { new, gone, survived, stayed }
+    }
+}
+
+#[derive(Serialize)]
+struct TypeJson<'s> {
+    #[serde(rename = "type")]
+    name: &'s str,
+    looks: Vec<CountJson>,
+    #[serde(flatten)]
+    change: ChangeJson,
+}
+
+impl<'s> TypeJson<'s> {
+    fn new(t: &'s TypeChange) -> Self {
+        TypeJson { name: &t.name, looks: t.looks.iter().map(CountJson::new).collect(), change: ChangeJson::new(&t.change) }
+    }
+}
+
+#[derive(Serialize)]
+struct OwnerJson<'s> {
+    path: &'s str,
+    #[serde(rename = "type")]
+    type_name: &'s str,
+    address: json::Hex,
+    first_bytes: u64,
+    last_bytes: u64,
+    objects: u64,
+}
+
+impl<'s> OwnerJson<'s> {
+    fn new(owner: &'s OwnerChange) -> Self {
+        OwnerJson {
+            path: &owner.path,
+            type_name: &owner.type_name,
+            address: json::Hex(owner.address),
+            first_bytes: owner.first_bytes.0,
+            last_bytes: owner.last_bytes.0,
+            objects: owner.objects,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct GrowingJson<'s> {
+    path: &'s str,
+    #[serde(rename = "type")]
+    type_name: &'s str,
+    address: json::Hex,
+    lengths: &'s [u64],
+    grew_by: u64,
+    first_bytes: u64,
+    last_bytes: u64,
+    entries_type: Option<&'s str>,
+    entries_new: Option<u64>,
+}
+
+impl<'s> GrowingJson<'s> {
+    fn new(growing: &'s Growing) -> Self {
+        GrowingJson {
+            path: &growing.path,
+            type_name: &growing.type_name,
+            address: json::Hex(growing.address),
+            lengths: &growing.lengths,
+            grew_by: growing.grew_by(),
+            first_bytes: growing.first_bytes.0,
+            last_bytes: growing.last_bytes.0,
+            entries_type: growing.entries.as_ref().map(|(name, _)| name.as_str()),
+            entries_new: growing.entries.as_ref().map(|(_, count)| *count),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SuspectJson<'s> {
+    grew_bytes: u64,
+    container: Option<GrowingJson<'s>>,
+    owner: Option<OwnerJson<'s>>,
+}
+
+impl<'s> SuspectJson<'s> {
+    fn new(suspect: &'s Suspect) -> Self {
+        SuspectJson {
+            grew_bytes: suspect.grew_bytes.0,
+            container: suspect.growing.as_ref().map(GrowingJson::new),
+            owner: suspect.owner.as_ref().map(OwnerJson::new),
+        }
+    }
+}
