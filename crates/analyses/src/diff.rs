@@ -197,12 +197,12 @@ impl Followed {
         let mut first: Vec<u32> = (0..count as u32).collect();
         for (step, pair) in looks.windows(2).enumerate() {
             let [a, b] = pair else { continue };
-            let same_key = a.key.is_some() && a.key == b.key;
-            fingerprints &= same_key;
+            let pair = Pair::of(a, b);
+            fingerprints &= pair.same_key;
             let (ours, theirs) = (b.snapshot.objects.as_ref()?, a.snapshot.objects.as_ref()?);
             let (mut next_born, mut next_first) = (vec![step as u32 + 1; ours.len()], vec![NOWHERE; ours.len()]);
             for (before, now) in same_addresses(theirs.addresses(), ours.addresses()) {
-                match same(a, before, b, now, same_key) {
+                match pair.same(before, now) {
                     Sameness::Same => {
                         let slots = (next_born.get_mut(now), next_first.get_mut(now), born.get(before), first.get(before));
                         if let (Some(to_born), Some(to_first), Some(from_born), Some(from_first)) = slots {
@@ -240,25 +240,44 @@ enum Sameness {
     OtherType,
 }
 
-fn same(a: &Look, before: usize, b: &Look, now: usize, same_key: bool) -> Sameness {
-    let kind = |look: &'_ Look, row: usize| -> Option<(Addr, String)> {
-        let index = look.snapshot.objects.as_ref()?.type_indices().get(row)?;
-        look.snapshot.types.get(*index as usize).map(|t| (t.address, t.name.clone()))
-    };
-    let (old, new) = (kind(a, before), kind(b, now));
-    if old != new {
-        return Sameness::OtherType;
+/// Two looks that follow each other, with what is asked for each object found once.
+struct Pair<'l> {
+    a: &'l Look,
+    b: &'l Look,
+    same_key: bool,
+    /// For each row of types of the first look the row of the same type in the second.
+    types: Vec<Option<u32>>,
+    /// For each row of types of the second look whether its instances never change in length.
+    immutable: Vec<bool>,
+}
+
+impl<'l> Pair<'l> {
+    fn of(a: &'l Look, b: &'l Look) -> Pair<'l> {
+        let rows: FxHashMap<(Addr, &str), u32> =
+            b.snapshot.types.iter().enumerate().map(|(row, t)| ((t.address, t.name.as_str()), row as u32)).collect();
+        let types = a.snapshot.types.iter().map(|t| rows.get(&(t.address, t.name.as_str())).copied()).collect();
+        let immutable = b.snapshot.types.iter().map(|t| IMMUTABLE.contains(&t.name.as_str())).collect();
+        Pair { a, b, same_key: a.key.is_some() && a.key == b.key, types, immutable }
     }
-    let print = |look: &Look, row: usize| look.fingerprints.get(row).copied().flatten();
-    if same_key && matches!((print(a, before), print(b, now)), (Some(x), Some(y)) if x != y) {
-        return Sameness::Replaced;
+
+    fn same(&self, before: usize, now: usize) -> Sameness {
+        let kind = |look: &Look, row: usize| look.snapshot.objects.as_ref()?.type_indices().get(row).copied();
+        let new = kind(self.b, now);
+        let old = kind(self.a, before).and_then(|row| self.types.get(row as usize).copied().flatten());
+        if old.is_none() || old != new {
+            return Sameness::OtherType;
+        }
+        let print = |look: &Look, row: usize| look.fingerprints.get(row).copied().flatten();
+        if self.same_key && matches!((print(self.a, before), print(self.b, now)), (Some(x), Some(y)) if x != y) {
+            return Sameness::Replaced;
+        }
+        let length = |look: &Look, row: usize| look.lengths.get(row).copied().unwrap_or(Details::NO_LENGTH);
+        let is_immutable = new.is_some_and(|row| self.immutable.get(row as usize) == Some(&true));
+        if is_immutable && length(self.a, before) != length(self.b, now) {
+            return Sameness::Replaced;
+        }
+        Sameness::Same
     }
-    let length = |look: &Look, row: usize| look.lengths.get(row).copied().unwrap_or(Details::NO_LENGTH);
-    let is_immutable = new.is_some_and(|(_, name)| IMMUTABLE.contains(&name.as_str()));
-    if is_immutable && length(a, before) != length(b, now) {
-        return Sameness::Replaced;
-    }
-    Sameness::Same
 }
 
 fn footprint(objects: &Objects, row: usize) -> u64 {
@@ -453,6 +472,37 @@ mod tests {
         assert_eq!((list.first_bytes, list.last_bytes), (Bytes(5064), Bytes(30_064)));
         assert_eq!(found.suspects.len(), 1, "the list's holders are the same suspect: {:#?}", found.suspects);
         assert_eq!(found.owners[0].path, "app.KEPT");
+    }
+
+    /// A tuple of a list of `listed` records and of `others`.
+    fn store(listed: usize, others: usize) -> Look {
+        let mut made = Made::default();
+        let (_, globals) = made.module("app");
+        let (store, list) = (made.object("tuple", 64, 1), made.object("list", 64, 1));
+        made.link(globals, store, LinkKind::Attribute, "STORE");
+        made.link(store, list, LinkKind::Index, "");
+        for n in 0..listed + others {
+            let record = made.object("app.Record", 500, 1);
+            made.link(if n < listed { list } else { store }, record, LinkKind::Index, "");
+        }
+        let snapshot = made.snapshot();
+        let mut lengths = vec![Details::NO_LENGTH; snapshot.objects.as_ref().unwrap().len()];
+        lengths[list as usize] = listed as u64;
+        Look { snapshot, lengths, ..Look::default() }
+    }
+
+    #[test]
+    fn an_owner_that_grows_is_a_suspect_but_not_beside_the_container_in_it() {
+        let names = |a: Look, b: Look| {
+            let found = diff(&[a, b]).unwrap();
+            let name = |s: &Suspect| s.growing.as_ref().map(|g| g.path.clone()).or(s.owner.as_ref().map(|o| o.path.clone())).unwrap();
+            found.suspects.iter().map(name).collect::<Vec<_>>()
+        };
+        // Nothing but the store itself grows.
+        assert_eq!(names(store(0, 50), store(0, 200)), ["app.STORE"]);
+        // Both grow: the list by entries, and the store because of it.
+        assert_eq!(names(store(100, 300), store(200, 300)), ["app.STORE[0]"]);
+        assert!(names(store(0, 200), store(0, 205)).is_empty());
     }
 
     #[test]

@@ -247,3 +247,56 @@ impl<'s> SuspectJson<'s> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use memory::Addr;
+
+    fn found() -> Diff {
+        let count = |objects, bytes| Count { objects, bytes: Bytes(bytes) };
+        let change = Change { new: count(240, 2400), gone: count(3, 30), survived: count(120, 1200), stayed: count(120, 1200) };
+        let looks = vec![count(120, 1200), count(240, 2400), count(360, 3600)];
+        let growing = Growing {
+            path: "shop.CACHE\u{1b}[2J".into(),
+            type_name: "dict".into(),
+            address: Addr(0x70),
+            lengths: vec![120, 240, 360],
+            first_bytes: Bytes(1200),
+            last_bytes: Bytes(3600),
+            entries: Some(("shop.\u{202e}Page".into(), 240)),
+        };
+        let suspect = Suspect { growing: Some(growing.clone()), owner: None, grew_bytes: Bytes(2400) };
+        let of_type = TypeChange { name: "shop.Page".into(), looks: looks.clone(), change };
+        Diff { looks, change, types: vec![of_type], containers: vec![growing], suspects: vec![suspect], ..Diff::default() }
+    }
+
+    fn shown(diff: &Diff) -> String {
+        let mut out = Vec::new();
+        table(&mut out, &Snapshot::default(), diff, Some(FIRST_SCREEN), &Style::default()).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn growth_is_shown_and_names_cannot_steer_the_terminal() {
+        let out = shown(&found());
+        let lines: Vec<&str> = out.lines().skip(3).collect();
+        assert_eq!(lines[0], "looks:    3, objects 120 → 240 → 360");
+        assert_eq!(lines[1], "since:    240 new (2.34 KiB), 3 gone (30 B), 120 stayed");
+        assert_eq!(lines[3], "+2.34 KiB  240     3     120  shop.Page");
+        assert!(lines[5].starts_with("+2.34 KiB     +240  shop.CACHE") && lines[5].contains("(dict): 240 new shop."), "{out}");
+        assert_eq!(lines[6], "next: exuvia path 0 0x70");
+        assert!(!out.contains(['\u{1b}', '\u{202e}']), "{out}");
+        let none = Diff { suspects: Vec::new(), ..found() };
+        assert!(shown(&none).contains("suspects: none"));
+    }
+
+    #[test]
+    fn programs_get_the_same_numbers() {
+        let mut out = Vec::new();
+        json(&mut out, &Snapshot::default(), &found(), None).unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!((&answer["schema"], &answer["new"]["objects"]), (&"exuvia/diff/1".into(), &240.into()));
+        assert_eq!(answer["suspects"][0]["container"]["grew_by"], 240);
+    }
+}
