@@ -8,14 +8,14 @@
 mod knot;
 mod tally;
 
-use graph::{Components, Walk};
+use graph::Components;
 use memory::Bytes;
 use rustc_hash::FxHashSet;
 use snapshot::{LinkKind, LinkLabel};
 
 use self::tally::Tally;
 use crate::finding::{Finding, Sure};
-use crate::ownership::{Hold, Ownership};
+use crate::ownership::{Alive, Ownership};
 use crate::place::Place;
 
 /// The cycles of a snapshot.
@@ -120,19 +120,19 @@ impl Why {
 pub fn cycles(ownership: &Ownership<'_>) -> Cycles {
     let graph = ownership.graph;
     let code = Code::of(ownership);
-    let live = Live::of(ownership);
+    let is_live = |node: u32| ownership.alive(node) != Alive::Garbage;
     let mut tally = Tally::new(ownership);
     let components = Components::of(graph.edges(), |node| !code.has(node));
-    tally.take(&components, &live, 0..components.len() as u32);
+    tally.take(&components, 0..components.len() as u32);
     // What nothing holds is looked at again with its classes: one that was made and dropped is a cycle by itself.
-    if code.nodes().any(|node| !live.has(node)) {
-        let components = Components::of(graph.edges(), |node| !live.has(node));
+    if code.nodes().any(|node| !is_live(node)) {
+        let components = Components::of(graph.edges(), |node| !is_live(node));
         let has_code = |c: &u32| components.members(*c).iter().any(|node| code.has(*node));
         let wanted: Vec<u32> = (0..components.len() as u32).filter(has_code).collect();
         tally.of_classes = true;
-        tally.take(&components, &live, wanted.into_iter());
+        tally.take(&components, wanted.into_iter());
     }
-    let code_objects = code.nodes().filter(|node| live.has(*node)).count() as u64;
+    let code_objects = code.nodes().filter(|node| is_live(*node)).count() as u64;
     Cycles { shapes: tally.shapes(), code_objects }
 }
 
@@ -166,28 +166,6 @@ pub fn findings(cycles: &Cycles) -> Vec<Finding> {
             }
         })
         .collect()
-}
-
-/// What some root that is not garbage reaches.
-struct Live<'g> {
-    /// `None` where there is no garbage.
-    walk: Option<Walk<'g>>,
-}
-
-impl<'g> Live<'g> {
-    fn of(ownership: &Ownership<'g>) -> Live<'g> {
-        if ownership.roots.iter().all(|(_, hold)| *hold != Hold::Garbage) {
-            return Live { walk: None };
-        }
-        let mut walk = Walk::new(ownership.graph.edges());
-        let roots: Vec<u32> = ownership.roots.iter().filter(|(_, hold)| *hold != Hold::Garbage).map(|(node, _)| *node).collect();
-        walk.enter(&roots);
-        Live { walk: Some(walk) }
-    }
-
-    fn has(&self, node: u32) -> bool {
-        self.walk.as_ref().is_none_or(|walk| walk.reached(node))
-    }
 }
 
 /// Classes, modules, and the dicts that are their namespaces.

@@ -10,8 +10,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use snapshot::{LinkKind, LinkLabel};
 
 use super::knot::{Knot, STARTS_MOST};
-use super::{Break, Live, Shape, Why};
-use crate::ownership::Ownership;
+use super::{Break, Shape, Why};
+use crate::ownership::{Alive, Ownership};
 use crate::place::{Place, Places};
 
 /// Different edges of one cycle that are tried as the one that breaks it.
@@ -138,10 +138,10 @@ impl<'o, 's> Tally<'o, 's> {
     }
 
     /// Counts these components to their shapes.
-    pub(super) fn take(&mut self, components: &Components, live: &Live<'_>, wanted: impl Iterator<Item = u32>) {
+    pub(super) fn take(&mut self, components: &Components, wanted: impl Iterator<Item = u32>) {
         for component in wanted {
             let members = components.members(component);
-            let garbage = members.first().is_some_and(|node| !live.has(*node));
+            let garbage = members.first().is_some_and(|node| self.ownership.alive(*node) == Alive::Garbage);
             self.component(members, garbage);
         }
     }
