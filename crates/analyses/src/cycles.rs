@@ -14,7 +14,7 @@ use rustc_hash::FxHashSet;
 use snapshot::{LinkKind, LinkLabel};
 
 use self::tally::Tally;
-use crate::finding::{Finding, Sure};
+use crate::finding::{Finding, Saves, Sure};
 use crate::ownership::{Alive, Ownership};
 use crate::place::Place;
 
@@ -48,6 +48,8 @@ pub struct Shape {
     pub places: Vec<(String, Place)>,
     /// An object of the first of them.
     pub example: u32,
+    /// Those of their objects that no other of them keeps alive, of garbage.
+    pub tops: Vec<(u32, u64)>,
 }
 
 /// One edge that breaks a cycle if it is weak, or cleared.
@@ -163,6 +165,7 @@ pub fn findings(cycles: &Cycles) -> Vec<Finding> {
                     shape.break_at.references,
                     shape.break_at.why.advice()
                 ),
+                saves: Saves::At(shape.tops.clone()),
             }
         })
         .collect()

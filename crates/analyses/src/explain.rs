@@ -8,7 +8,7 @@ use memory::Bytes;
 use rustc_hash::FxHashMap;
 use snapshot::{LinkKind, Snapshot};
 
-use crate::finding::{rank, Finding, Sure};
+use crate::finding::{rank, Finding, Saves, Sure};
 use crate::ownership::{Hold, Ownership};
 use crate::place::{is_standard, Place, Places};
 use crate::retained::{retained, Owner, Retained};
@@ -85,6 +85,7 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
     findings.retain(|finding| finding.saving_bytes.0 >= least);
     findings.extend(crate::finalizers::findings(&ownership, &places, least));
     suspects.retain(|suspect| suspect.retained_bytes.0 >= least);
+    crate::overlap::once(&ownership, &mut findings, least);
     rank(&mut findings);
     cut(&mut retained);
     Some(Explanation { retained, suspects, findings })
@@ -135,7 +136,13 @@ fn growing(ownership: &Ownership<'_>, below: &Edges, owner: &Owner, entries: &En
     let standard = place.as_ref().is_some_and(|place| place.line.is_none() && is_standard(&place.file));
     // Weak references go with what they refer to: a weak dictionary is as large as what others hold.
     let weak = entries.type_name.starts_with("weakref");
-    if standard || weak || entries.count < MANY_ENTRIES || !matches!(owner.hold, Hold::Module | Hold::Frame | Hold::Thread | Hold::Several)
+    // `finalizers` says what to do about it.
+    let gc_garbage = owner.path == "gc.garbage";
+    if standard
+        || weak
+        || gc_garbage
+        || entries.count < MANY_ENTRIES
+        || !matches!(owner.hold, Hold::Module | Hold::Frame | Hold::Thread | Hold::Several)
     {
         return None;
     }
@@ -160,6 +167,7 @@ fn growing(ownership: &Ownership<'_>, below: &Edges, owner: &Owner, entries: &En
             bound,
             owner.retained_bytes.0 - saving,
         ),
+        saves: Saves::At(vec![(owner.node, saving)]),
     })
 }
 

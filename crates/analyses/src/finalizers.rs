@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 
 use self::look::{codes, Classes, Look};
 use crate::explain::grouped;
-use crate::finding::{Finding, Sure};
+use crate::finding::{Finding, Saves, Sure};
 use crate::ownership::{Alive, Ownership};
 use crate::place::{Place, Places};
 
@@ -38,6 +38,19 @@ pub struct Finalizers {
     pub descriptors: Vec<Descriptors>,
     /// What goes with the garbage that has finalizers.
     pub garbage_bytes: Bytes,
+    /// The objects that keep what is lost: garbage with finalizers, `gc.garbage`, open files and sockets.
+    pub tops: Tops,
+}
+
+/// Objects with what each keeps alive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tops {
+    /// Over the garbage that has finalizers.
+    pub garbage: Vec<(u32, u64)>,
+    /// `gc.garbage` itself, without its own bytes.
+    pub gc_garbage: Vec<(u32, u64)>,
+    /// Open files and sockets that nothing refers to.
+    pub descriptors: Vec<(u32, u64)>,
 }
 
 /// A type with a finalizer.
@@ -96,30 +109,38 @@ pub fn finalizers(ownership: &Ownership<'_>, places: &Places<'_>) -> Finalizers 
     let is_garbage = |node: u32| ownership.alive(node) == Alive::Garbage;
     let cycles = Components::of(ownership.graph.edges(), |node| is_garbage(node) || kept(node));
     let look = Look { ownership, places, codes: codes(ownership), unused_alone: false };
-    let (gc_garbage, gc_garbage_bytes) = look.gc_garbage();
-    let (types, garbage_bytes) = look.types(Some(&cycles));
+    let mut tops = Tops::default();
+    let gc_garbage = look.gc_garbage(&mut tops.gc_garbage);
+    let types = look.types(Some(&cycles), &mut tops.garbage);
+    let descriptors = look.descriptors(&mut tops.descriptors);
     Finalizers {
         types,
-        garbage_bytes,
+        garbage_bytes: sum(&tops.garbage),
         unfinished: look.unfinished(),
         registered: look.registered(),
         callbacks: look.callbacks(),
         gc_garbage,
-        gc_garbage_bytes,
-        descriptors: look.descriptors(),
+        gc_garbage_bytes: sum(&tops.gc_garbage),
+        descriptors,
+        tops,
     }
+}
+
+fn sum(tops: &[(u32, u64)]) -> Bytes {
+    Bytes(tops.iter().map(|(_, bytes)| bytes).sum())
 }
 
 /// Finalizers that wait for the collector, where they keep `least` bytes or more; and, whatever their size, what is in `gc.garbage`, and files
 /// and sockets that are open and lost.
 pub fn findings(ownership: &Ownership<'_>, places: &Places<'_>, least: u64) -> Vec<Finding> {
     let look = Look { ownership, places, codes: FxHashMap::default(), unused_alone: true };
-    let (gc_garbage, gc_garbage_bytes) = look.gc_garbage();
-    let mut found = Finalizers { gc_garbage, gc_garbage_bytes, ..Finalizers::default() };
+    let mut found = Finalizers::default();
+    found.gc_garbage = look.gc_garbage(&mut found.tops.gc_garbage);
     if !ownership.unused().is_empty() {
-        (found.types, found.garbage_bytes) = look.types(None);
-        found.descriptors = look.descriptors();
+        found.types = look.types(None, &mut found.tops.garbage);
+        found.descriptors = look.descriptors(&mut found.tops.descriptors);
     }
+    (found.garbage_bytes, found.gc_garbage_bytes) = (sum(&found.tops.garbage), sum(&found.tops.gc_garbage));
     found.findings(least)
 }
 
@@ -129,13 +150,14 @@ impl Finalizers {
         let counts = |counts: Vec<(&str, u64)>| -> String {
             counts.into_iter().map(|(name, count)| format!("{} {name}", grouped(count as usize))).collect::<Vec<_>>().join(", ")
         };
-        let finding = |title: String, saving_bytes: Bytes, place: Option<Place>, evidence: String| Finding {
+        let finding = |title: String, saving_bytes: Bytes, place: Option<Place>, evidence: String, tops: &[(u32, u64)]| Finding {
             id: "finalizers",
             title,
             saving_bytes,
             known: Sure::AtMost,
             place,
             evidence,
+            saves: Saves::At(tops.to_vec()),
         };
         let waiting: Vec<&Finalizing> = self.types.iter().filter(|t| t.garbage > 0).collect();
         if let Some(most) = waiting.iter().max_by_key(|t| (t.garbage, Reverse(&t.type_name))).filter(|_| self.garbage_bytes.0 >= least) {
@@ -147,12 +169,14 @@ impl Finalizers {
                 self.garbage_bytes,
                 most.place.clone(),
                 format!("{by_type}; they are finalized when the collector comes to them"),
+                &self.tops.garbage,
             ));
         }
         if !self.gc_garbage.is_empty() {
             let n: u64 = self.gc_garbage.iter().map(|(_, count)| *count).sum();
             let by_type = counts(self.gc_garbage.iter().map(|(name, count)| (name.as_str(), *count)).collect());
-            all.push(finding(format!("gc.garbage holds {}: empty it", objects(n, "")), self.gc_garbage_bytes, None, by_type));
+            let title = format!("gc.garbage holds {}: empty it", objects(n, ""));
+            all.push(finding(title, self.gc_garbage_bytes, None, by_type, &self.tops.gc_garbage));
         }
         let lost: Vec<&Descriptors> = self.descriptors.iter().filter(|d| d.garbage > 0).collect();
         if !lost.is_empty() {
@@ -163,7 +187,8 @@ impl Finalizers {
             );
             let bytes = Bytes(lost.iter().map(|d| d.lost_bytes.0).sum());
             let by_type = counts(lost.iter().map(|d| (d.type_name.as_str(), d.garbage)).collect());
-            all.push(finding(title, bytes, None, format!("{by_type}; each has a descriptor until the collector comes to it")));
+            let evidence = format!("{by_type}; each has a descriptor until the collector comes to it");
+            all.push(finding(title, bytes, None, evidence, &self.tops.descriptors));
         }
         all
     }

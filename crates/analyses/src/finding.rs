@@ -41,9 +41,25 @@ pub struct Finding {
     pub place: Option<Place>,
     /// What it rests on: numbers and names.
     pub evidence: String,
+    /// At which objects.
+    pub saves: Saves,
 }
 
-/// The findings that save most come first; ties by title.
+/// At which objects bytes are saved: what two findings would save at the same is counted once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Saves {
+    /// At these objects, each with what it keeps alive: so many bytes at each.
+    At(Vec<(u32, u64)>),
+    /// At every instance of a type, at each as much.
+    Instances {
+        /// The type's row.
+        type_index: u32,
+        /// How many there are.
+        count: u64,
+    },
+}
+
+/// The findings that save most come first; of equal ones what is known best.
 pub fn rank(findings: &mut [Finding]) {
-    findings.sort_by(|a, b| b.saving_bytes.cmp(&a.saving_bytes).then_with(|| a.title.cmp(&b.title)));
+    findings.sort_by(|a, b| b.saving_bytes.cmp(&a.saving_bytes).then_with(|| (a.known, &a.title).cmp(&(b.known, &b.title))));
 }

@@ -17,6 +17,7 @@ pub mod named;
 mod naming;
 mod object;
 mod objects;
+mod overlap;
 pub mod ownership;
 pub mod path;
 pub mod place;

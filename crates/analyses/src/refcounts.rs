@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use snapshot::LinkKind;
 
 use crate::explain::grouped;
-use crate::finding::{Finding, Sure};
+use crate::finding::{Finding, Saves, Sure};
 use crate::ownership::{Alive, Hold, Ownership};
 use crate::place::Places;
 
@@ -84,13 +84,18 @@ pub struct Leak {
     pub retained_bytes: Bytes,
     /// The first of them.
     pub node: u32,
+    /// Those that C code alone holds, with what each keeps alive.
+    pub tops: Vec<(u32, u64)>,
 }
+
+/// How many objects of a group, the first of them, and those that C code alone holds with what each keeps alive.
+type Group = (u64, u32, Vec<(u32, u64)>);
 
 /// Audits every count.
 pub fn refcounts(ownership: &Ownership<'_>) -> Audit {
     let found = Found::of(ownership);
     let mut sums: FxHashMap<u32, Sums> = FxHashMap::default();
-    let mut groups: FxHashMap<(u32, u64, bool), (u64, u64, u32)> = FxHashMap::default();
+    let mut groups: FxHashMap<(u32, u64, bool), Group> = FxHashMap::default();
     let objects = ownership.objects;
     let columns = objects.type_indices().iter().zip(objects.refcounts()).zip(objects.states()).zip(objects.footprint_bytes());
     for (node, (((&type_index, &count), state), bytes)) in columns.enumerate() {
@@ -112,9 +117,11 @@ pub fn refcounts(ownership: &Ownership<'_>) -> Audit {
         sum.unexplained = sum.unexplained.saturating_add(one.unexplained);
         if one.unexplained > 0 {
             sum.held += 1;
-            let group = groups.entry((type_index, one.unexplained, only_c)).or_insert((0, 0, node));
+            let group = groups.entry((type_index, one.unexplained, only_c)).or_insert((0, node, Vec::new()));
             group.0 += 1;
-            group.1 += if only_c && ownership.hold(node) == Hold::C { ownership.retained(node) } else { 0 };
+            if only_c && ownership.hold(node) == Hold::C {
+                group.2.push((node, ownership.retained(node)));
+            }
         }
     }
     let all = sums.values().fold(Sums::default(), |all, sum| all.plus(sum));
@@ -129,14 +136,15 @@ pub fn refcounts(ownership: &Ownership<'_>) -> Audit {
     let mut suspects: Vec<Leak> = groups
         .into_iter()
         .filter(|(_, (count, ..))| *count >= MANY)
-        .map(|((type_index, each, is_alone), (count, retained, node))| Leak {
+        .map(|((type_index, each, is_alone), (count, node, tops))| Leak {
             type_name: ownership.type_row_name(type_index).to_owned(),
             type_index,
             count,
             each,
             is_alone,
-            retained_bytes: Bytes(retained),
+            retained_bytes: Bytes(tops.iter().map(|(_, bytes)| bytes).sum()),
             node,
+            tops,
         })
         .collect();
     suspects.sort_by(|a, b| (b.retained_bytes, b.count).cmp(&(a.retained_bytes, a.count)).then_with(|| a.type_name.cmp(&b.type_name)));
@@ -253,6 +261,7 @@ pub fn findings(ownership: &Ownership<'_>, places: &Places<'_>) -> Vec<Finding> 
             "to each of them {} more is counted than was found in objects, frames and variables of binaries, and no root leads there",
             if leak.each == 1 { "one reference".to_owned() } else { format!("{} references", leak.each) },
         ),
+        saves: Saves::At(leak.tops.clone()),
     };
     audit.suspects.iter().filter(|leak| leak.is_alone).map(finding).collect()
 }

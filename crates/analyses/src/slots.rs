@@ -9,7 +9,7 @@ use memory::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 use snapshot::{Collector, LinkKind, Snapshot};
 
-use crate::finding::{Finding, Sure};
+use crate::finding::{Finding, Saves, Sure};
 use crate::ownership::Ownership;
 use crate::place::{Place, Places};
 
@@ -46,6 +46,8 @@ pub struct Slots {
 pub struct Unslotted {
     /// Its name.
     pub type_name: String,
+    /// Its row of types.
+    pub type_index: u32,
     /// Its instances.
     pub count: u64,
     /// What `__slots__` would save.
@@ -94,7 +96,8 @@ pub fn slots(ownership: &Ownership<'_>, snapshot: &Snapshot) -> Slots {
         .enumerate()
         .filter_map(|(row, count)| {
             let (count, class) = (count.as_ref()?, classes.by_row.get(row)?.as_ref()?);
-            classes.judged(&places, &counts, snapshot.types.get(row)?.name.as_str(), class, count)
+            let judged = classes.judged(&places, &counts, snapshot.types.get(row)?.name.as_str(), class, count);
+            judged.map(|class| Unslotted { type_index: row as u32, ..class })
         })
         .collect();
     all.sort_by(|a, b| (b.saving_bytes, &a.type_name, b.count).cmp(&(a.saving_bytes, &b.type_name, a.count)));
@@ -115,6 +118,7 @@ pub fn findings(slots: &Slots) -> Vec<Finding> {
                 known: Sure::Exact,
                 place: class.place.clone(),
                 evidence: format!("{} bytes now, {} each with {}{against}", class.present_bytes.0, class.slotted_bytes.0, class.advice()),
+                saves: Saves::Instances { type_index: class.type_index, count: class.count },
             }
         })
         .collect()
@@ -246,6 +250,7 @@ impl<'o, 's> Classes<'o, 's> {
         let is_dataclass = self.ownership.graph.named(own_dict, LinkKind::Attribute, "__dataclass_fields__").is_some();
         let against = self.against(class, count, &attributes, &bases, is_dataclass);
         Some(Unslotted {
+            type_index: u32::MAX,
             type_name: name.to_owned(),
             count: count.instances,
             saving_bytes: Bytes(saving),

@@ -303,6 +303,7 @@ impl<'o, 's> Tally<'o, 's> {
                 .filter_map(|(i, _)| owners.get(*i as usize).copied())
                 .collect(),
             retained: 0,
+            tops: Vec::new(),
             of_classes: self.of_classes,
         });
         group.count += 1;
@@ -350,6 +351,9 @@ impl<'o, 's> Tally<'o, 's> {
                         if *within == 0 {
                             if let Some(group) = self.groups.get_mut(key) {
                                 group.retained += self.ownership.retained(node);
+                                if key.1 {
+                                    group.tops.push((node, self.ownership.retained(node)));
+                                }
                             }
                         }
                         *within += 1;
@@ -395,6 +399,7 @@ impl<'o, 's> Tally<'o, 's> {
             break_at: Break { edge: self.edge(*step), why, references: weight.references, breaks: weight.breaks },
             places: found,
             example: group.example.first().copied().unwrap_or(NONE),
+            tops: group.tops.clone(),
         })
     }
 
@@ -453,6 +458,7 @@ struct Group {
     /// The nodes of the first one.
     example: Vec<u32>,
     retained: u64,
+    tops: Vec<(u32, u64)>,
     of_classes: bool,
 }
 

@@ -8,7 +8,6 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use graph::{Components, Dominators};
-use memory::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 use snapshot::LinkKind;
 
@@ -95,7 +94,7 @@ impl Look<'_, '_> {
     }
 
     /// Types with a `__del__`, and what their garbage keeps alive.
-    pub(super) fn types(&self, cycles: Option<&Components>) -> (Vec<Finalizing>, Bytes) {
+    pub(super) fn types(&self, cycles: Option<&Components>, tops: &mut Vec<(u32, u64)>) -> Vec<Finalizing> {
         let del = |class: u32| {
             let dicts = self.mro(class).into_iter().filter_map(|c| self.field(c, "__dict__"));
             dicts.into_iter().find_map(|dict| self.named(dict, LinkKind::Attribute, "__del__"))
@@ -126,13 +125,14 @@ impl Look<'_, '_> {
         let mut types: Vec<Finalizing> = sums.into_iter().filter(|(row, _)| matters(*row)).map(described).collect();
         let order = |t: &Finalizing| (Reverse(t.garbage), Reverse(t.is_python), Reverse(t.count));
         types.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| (&a.type_name, &a.place).cmp(&(&b.type_name, &b.place))));
-        (types, self.retained_with(&waiting.into_iter().filter(|node| matters(self.type_of(*node))).collect::<Vec<_>>()))
+        *tops = self.tops(&waiting.into_iter().filter(|node| matters(self.type_of(*node))).collect::<Vec<_>>());
+        types
     }
 
     /// What goes when the garbage goes that these are part of.
-    fn retained_with(&self, nodes: &[u32]) -> Bytes {
+    fn tops(&self, nodes: &[u32]) -> Vec<(u32, u64)> {
         if nodes.is_empty() {
-            return Bytes(0);
+            return Vec::new();
         }
         // The top of each object's tree: parents come before children.
         let tree = &self.ownership.tree;
@@ -147,7 +147,9 @@ impl Look<'_, '_> {
             }
         }
         let tops: FxHashSet<u32> = nodes.iter().filter_map(|node| tops.get(*node as usize).copied()).collect();
-        Bytes(tops.into_iter().map(|top| self.ownership.retained(top)).sum())
+        let mut tops: Vec<(u32, u64)> = tops.into_iter().map(|top| (top, self.ownership.retained(top))).collect();
+        tops.sort_unstable();
+        tops
     }
 
     /// The same function once, with how often.
@@ -208,23 +210,22 @@ impl Look<'_, '_> {
     }
 
     /// What is in `gc.garbage`, and what it keeps alive.
-    pub(super) fn gc_garbage(&self) -> (Vec<(String, u64)>, Bytes) {
+    pub(super) fn gc_garbage(&self, tops: &mut Vec<(u32, u64)>) -> Vec<(String, u64)> {
         let mut by_type: BTreeMap<&str, u64> = BTreeMap::new();
-        let mut bytes = 0;
         for list in self.of_module("gc", "garbage") {
             for link in self.ownership.graph.of(list).filter(|link| link.label.kind == LinkKind::Index) {
                 *by_type.entry(self.ownership.type_name(link.target)).or_default() += 1;
             }
             let own = self.ownership.objects.footprint_bytes().get(list as usize).map_or(0, |bytes| bytes.0);
-            bytes += self.ownership.retained(list).saturating_sub(own);
+            tops.push((list, self.ownership.retained(list).saturating_sub(own)));
         }
         let mut all: Vec<(String, u64)> = by_type.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
         all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        (all, Bytes(bytes))
+        all
     }
 
     /// Files and sockets.
-    pub(super) fn descriptors(&self) -> Vec<Descriptors> {
+    pub(super) fn descriptors(&self, lost: &mut Vec<(u32, u64)>) -> Vec<Descriptors> {
         let truth = self.of_module("builtins", "True");
         let file = |node: u32| -> Option<bool> {
             let closed = |dict| self.named(dict, LinkKind::Attribute, "__IOBase_closed").is_some();
@@ -246,7 +247,10 @@ impl Look<'_, '_> {
                     let alive = self.ownership.alive(node);
                     sum.garbage += u64::from(alive == Alive::Garbage);
                     sum.by_c += u64::from(alive == Alive::ByC);
-                    sum.lost_bytes.0 += if alive == Alive::Used { 0 } else { self.ownership.retained(node) };
+                    if alive != Alive::Used {
+                        sum.lost_bytes.0 += self.ownership.retained(node);
+                        lost.push((node, self.ownership.retained(node)));
+                    }
                 }
             }
         }
