@@ -79,8 +79,8 @@ impl Trouble {
             Kind::Target => 3,
             Kind::Own => 4,
         };
-        // Paths and names of a target may stand in any of the lines.
-        let [what, why, advice] = [&self.what, &self.why, &self.advice].map(|l| text::escaped(l));
+        // Paths and names of a target may stand in any of the lines, and words for a shell, which have their backslashes.
+        let [what, why, advice] = [&self.what, &self.why, &self.advice].map(|l| text::visible(l));
         let _ = write!(io::stderr().lock(), "error: {what}\nwhy: {why}\ntry: {advice}\n");
         ExitCode::from(code)
     }

@@ -92,7 +92,7 @@ fn suspect_cells(suspect: &Suspect) -> [String; 3] {
             [
                 retained,
                 format!("+{}", text::grouped(growing.grew_by())),
-                format!("{path} ({}){}", growing.type_name, made_of.unwrap_or_default()),
+                format!("{path} ({}){}", text::escaped(&growing.type_name), made_of.unwrap_or_default()),
             ]
         }
         (None, owner) => {

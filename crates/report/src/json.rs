@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
+use serde_json::ser::Formatter;
 use snapshot::{Coverage, GapKind, Snapshot, Target};
+
+use crate::text;
 
 /// The common head of every answer.
 #[derive(Serialize)]
@@ -21,8 +24,28 @@ impl<'s> Head<'s> {
 
 /// One value and a line break.
 pub(crate) fn line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Harmless))?;
     out.write_all(b"\n")
+}
+
+/// Compact, and with names that a terminal might obey escaped: JSON itself only asks for that below U+0020, and C1 controls, direction
+/// marks and what has no width lie above.
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        let steers = |c: char| c >= '\u{7f}' && text::steers(c);
+        let mut rest = fragment;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| steers(*c)) {
+            let (before, after) = rest.split_at(at);
+            out.write_all(before.as_bytes())?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+            rest = after.get(c.len_utf8()..).unwrap_or_default();
+        }
+        out.write_all(rest.as_bytes())
+    }
 }
 
 /// An address: a hex string, since a JSON number above 2^53 is not safe everywhere.
@@ -126,5 +149,21 @@ struct Kind(GapKind);
 impl Serialize for Kind {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(self.0.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_is_escaped_and_reads_back_as_it_was() {
+        let name = "größe \u{9b}31m\u{202e}\u{7f}\x1b[2J\n\"\\\u{200b}\u{e0001}会";
+        let mut out = Vec::new();
+        line(&mut out, &[name]).unwrap();
+        let shown = String::from_utf8(out).unwrap();
+        let wanted = "[\"größe \\u009b31m\\u202e\\u007f\\u001b[2J\\n\\\"\\\\\\u200b\\udb40\\udc01会\"]\n";
+        assert_eq!(shown, wanted);
+        assert_eq!(serde_json::from_str::<Vec<String>>(&shown).unwrap(), [name]);
     }
 }

@@ -8,9 +8,22 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// direction overrides, zero-width and private characters, line breaks. A backslash is doubled, so that nothing
 /// that is shown can stand for two things.
 pub fn escaped(s: &str) -> Cow<'_, str> {
-    // escape_debug escapes what Unicode does not call printable, the format characters (bidi) among it.
-    let plain = |c: char| c == '\'' || c == '"' || (c.escape_debug().len() == 1 && c.width() != Some(0));
-    if s.chars().all(plain) {
+    shown(s, |c| c != '\\' && !steers(c))
+}
+
+/// The same with backslashes left alone: for lines of ours in which a name or a word for a shell stands, quoted already.
+pub fn visible(s: &str) -> Cow<'_, str> {
+    shown(s, |c| !steers(c))
+}
+
+/// Whether a terminal might obey or hide it.
+pub(crate) fn steers(c: char) -> bool {
+    // escape_debug escapes what Unicode does not call printable, the format characters (bidi) among it; and what needs it in a literal.
+    !matches!(c, '\'' | '"' | '\\') && (c.escape_debug().len() != 1 || c.width() == Some(0))
+}
+
+fn shown(s: &str, plain: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if s.chars().all(&plain) {
         return Cow::Borrowed(s);
     }
     let mut out = String::with_capacity(s.len() + 8);
@@ -108,13 +121,26 @@ pub fn duration_ms(ms: f64) -> String {
     }
 }
 
-/// `s` as one word of a POSIX shell.
+/// `s` as one word of a POSIX shell. What a terminal might obey is written in octal, `$'\033'`, which is POSIX's since 2024 and
+/// older in bash, ksh and zsh.
 pub fn shell_quoted(s: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
     if !s.is_empty() && s.chars().all(plain) {
         return s.to_string();
     }
-    format!("'{}'", s.replace('\'', r"'\''"))
+    if !s.contains(steers) {
+        return format!("'{}'", s.replace('\'', r"'\''"));
+    }
+    let mut out = String::from("$'");
+    for c in s.chars() {
+        match c {
+            '\'' | '\\' => out.extend(['\\', c]),
+            c if steers(c) => c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| out += &format!("\\{byte:03o}")),
+            c => out.push(c),
+        }
+    }
+    out.push('\'');
+    out
 }
 
 /// As many characters as fit in `max` columns.
@@ -154,6 +180,21 @@ mod tests {
         ] {
             assert_eq!(escaped(raw), shown);
         }
+    }
+
+    #[test]
+    fn words_for_a_shell_cannot_steer_a_terminal_either() {
+        for (raw, quoted) in [
+            ("app.models.Session", "app.models.Session"),
+            ("", "''"),
+            ("it's \\n", r"'it'\''s \n'"),
+            ("größe", "'größe'"),
+            ("a\x1b[2J'\\\u{202e}1", r"$'a\033[2J\'\\\342\200\2561'"),
+        ] {
+            assert_eq!(shell_quoted(raw), quoted);
+            assert_eq!(visible(quoted), quoted);
+        }
+        assert_eq!(visible("a\\b\x1b"), r"a\b\u{1b}");
     }
 
     #[test]
