@@ -1,6 +1,7 @@
 //! Places in source: where a class, a module or a function is defined.
 //!
-//! Holds: [`Places`]. A class has no line of its own before 3.13: the first line of its own functions is taken, and said to be *near*.
+//! Holds: [`Places`]. A class knows its line from 3.13 on (`__firstlineno__`). Before, the first line of its own functions is taken and said
+//! to be *near*; of one that has none only its module's file is known.
 
 use memory::Addr;
 use rustc_hash::FxHashMap;
@@ -33,13 +34,19 @@ pub struct Places<'s> {
     graph: &'s Graph,
     /// File and first line by code object.
     codes: FxHashMap<u32, (&'s str, &'s str, u32)>,
+    /// Name and first line by a class's address.
+    classes: FxHashMap<Addr, (&'s str, Option<u32>)>,
+    /// File by a module's name.
+    modules: FxHashMap<&'s str, &'s str>,
 }
 
 impl<'s> Places<'s> {
     /// Of a snapshot's parts.
     pub fn of(objects: &'s Objects, graph: &'s Graph, details: &'s Details) -> Places<'s> {
         let codes = details.codes.iter().map(|code| (code.object, (code.name.as_str(), code.file.as_str(), code.first_line))).collect();
-        Places { objects, graph, codes }
+        let classes = details.classes.iter().map(|class| (class.address, (class.name.as_str(), class.first_line))).collect();
+        let modules = details.modules.iter().filter_map(|m| Some((m.name.as_str(), m.file.as_deref()?))).collect();
+        Places { objects, graph, codes, classes, modules }
     }
 
     /// The object at an address.
@@ -54,8 +61,33 @@ impl<'s> Places<'s> {
         Some(Place { file: (*file).to_owned(), line: Some(*line), near: false })
     }
 
-    /// Where a class is defined: near the first of its own functions.
+    /// Where a class is defined: on the line that it tells, or near the first of its own functions, or somewhere in its module's file.
     pub fn of_class(&self, class: u32) -> Option<Place> {
+        let address = self.objects.addresses().get(class as usize)?;
+        let (name, line) = self.classes.get(address).copied().unwrap_or_default();
+        let near = self.near_functions(class);
+        let Some(line) = line else { return near.or_else(|| self.in_module(name, None)) };
+        match near {
+            Some(place) => Some(Place { line: Some(line), near: false, ..place }),
+            None => self.in_module(name, Some(line)),
+        }
+    }
+
+    /// The file of the module of a class with this full name. What is of C and says that it is of a module of Python's own library is not
+    /// in that module's file.
+    fn in_module(&self, class: &str, line: Option<u32>) -> Option<Place> {
+        let mut name = class;
+        while let Some((module, _)) = name.rsplit_once('.') {
+            if let Some(file) = self.modules.get(module) {
+                let is_source = file.ends_with(".py") && (line.is_some() || !is_standard(file));
+                return is_source.then(|| Place { file: (*file).to_owned(), line, near: false });
+            }
+            name = module;
+        }
+        None
+    }
+
+    fn near_functions(&self, class: u32) -> Option<Place> {
         let dict = self.graph.named(class, LinkKind::Field, "__dict__").unwrap_or(class);
         let mut by_file: FxHashMap<&str, (u32, u32)> = FxHashMap::default();
         for link in self.graph.of(dict).filter(|link| link.label.kind == LinkKind::Attribute).take(ATTRIBUTES_MOST) {

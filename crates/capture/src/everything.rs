@@ -35,7 +35,12 @@ pub(crate) fn everything(
     let heap = &reached.world().heap;
     let packer = draft.packer();
     let walk = Walk { reached, ids: &ids, packer: Some(&packer), key: Some(key), values };
-    let mut details = Details { contents: reached.contents(), key: KeyNote { id: key.id(), alone: None }, ..Details::default() };
+    let mut details = Details {
+        contents: reached.contents(),
+        classes: reached.classes(),
+        key: KeyNote { id: key.id(), alone: None },
+        ..Details::default()
+    };
     let mut labels = Labels::default();
     walk.all(|mut chunk| {
         let numbers = labels.numbers(heap, &chunk.labels, coverage);
@@ -65,7 +70,7 @@ pub(crate) fn graph(reached: &mut Reached<'_, '_>, coverage: &mut Coverage) -> R
     let reached = &*reached;
     let heap = &reached.world().heap;
     let walk = Walk { reached, ids: &ids, packer: None, key: None, values: false };
-    let mut details = Details { contents: reached.contents(), ..Details::default() };
+    let mut details = Details { contents: reached.contents(), classes: reached.classes(), ..Details::default() };
     let mut labels = Labels::default();
     let mut all = Objects::with_capacity(ids.len());
     let (mut lengths, mut targets, mut label) = (vec![0u32; ids.len()], Vec::new(), Vec::new());

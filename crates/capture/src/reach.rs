@@ -13,7 +13,7 @@ use cpython::{roots, Obj};
 use memory::{Addr, Memory};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
-use snapshot::{Collector, Content, Coverage, Found, GapKind, Known, Objects, Snapshot, Target, Type};
+use snapshot::{ClassRow, Collector, Content, Coverage, Found, GapKind, Known, Objects, Snapshot, Target, Type};
 
 use crate::arenas::{Bits, Dirty};
 use crate::outside::{Outside, Statics};
@@ -185,6 +185,13 @@ impl<'w, 'm> Reached<'w, 'm> {
     /// What instances of each row's type count.
     pub(crate) fn contents(&self) -> Vec<Content> {
         self.tally.iter().map(|(t, _)| crate::everything::content(t)).collect()
+    }
+
+    /// The classes, in the order of the types' rows.
+    pub(crate) fn classes(&self) -> Vec<ClassRow> {
+        let heap = &self.shared.world.heap;
+        let row = |t: &TypeInfo| ClassRow { address: t.addr, name: t.name.clone(), first_line: cpython::names::class_line(heap, t.addr) };
+        self.tally.iter().map(|(t, _)| row(t)).collect()
     }
 
     /// The sums, and the rows where they were kept, as a snapshot.

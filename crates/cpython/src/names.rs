@@ -5,7 +5,7 @@
 use memory::{Addr, Fault, Memory};
 
 use crate::heap::{Heap, Obj, NAME_BOUND};
-use crate::objects::dict;
+use crate::objects::{dict, Kind};
 use crate::visit::{Label, Torn, Visitor};
 
 /// The parts of a str's state word (`PyASCIIObject.state`, same bits in 3.8–3.13).
@@ -95,6 +95,15 @@ pub fn module_file(heap: &Heap<'_>, module: &Obj<'_>) -> Option<String> {
     let text = |at: Addr| if heap.is_str(at) { heap.text(at, PATH_BOUND).ok() } else { None };
     let file = heap.dict_get(dict, "__file__").ok().flatten().and_then(text);
     file.or_else(|| attribute(heap, heap.dict_get(dict, "__spec__").ok()??, "origin").and_then(text))
+}
+
+/// The line on which the statement of a class begins: `__firstlineno__`, an int in its dict since 3.13 (`compiler_class` in
+/// `Python/compile.c` of 3.13); nothing for other classes.
+pub fn class_line(heap: &Heap<'_>, class: Addr) -> Option<u32> {
+    let dict = heap.image.addr(class + heap.layout.at.ty.tp_dict).ok().filter(|dict| !dict.is_null())?;
+    let line = heap.obj(heap.dict_get(dict, "__firstlineno__").ok()??).ok()?;
+    let is_int = heap.type_at(line.ty().ok()?)?.decoder.kind == Kind::Int;
+    heap.small_int(&line).ok().flatten().filter(|_| is_int).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0)
 }
 
 /// An attribute of an instance's own, wherever it is kept.

@@ -25,6 +25,8 @@ pub struct Details {
     pub frames: Vec<FrameRow>,
     /// Code objects.
     pub codes: Vec<CodeRow>,
+    /// Classes that have instances, one for each type, in their order.
+    pub classes: Vec<ClassRow>,
     /// Mapped memory.
     pub regions: Vec<RegionRow>,
 }
@@ -224,6 +226,17 @@ pub struct CodeRow {
     pub file: String,
     /// The line on which it begins.
     pub first_line: u32,
+}
+
+/// A class that has instances.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClassRow {
+    /// Where it lies.
+    pub address: Addr,
+    /// Module and name.
+    pub name: String,
+    /// The line on which its statement begins, decorators included: `__firstlineno__`, which it has from 3.13 on.
+    pub first_line: Option<u32>,
 }
 
 /// A module.

@@ -20,7 +20,9 @@ mod target;
 mod types;
 
 pub use coverage::{Coverage, Gap, GapKind};
-pub use details::{CodeRow, Content, Details, FrameRow, LinkKind, LinkLabel, ModuleRow, RegionRow, RootLink, RootPlace, ThreadRow};
+pub use details::{
+    ClassRow, CodeRow, Content, Details, FrameRow, LinkKind, LinkLabel, ModuleRow, RegionRow, RootLink, RootPlace, ThreadRow,
+};
 pub use diagnosis::{Check, Diagnosis, Outlook, Python, PythonProcess, Room, Subject, Verdict};
 pub use facts::{Attributes, Facts, Form, KeyNote, Shape};
 pub use graph::{Graph, Link};

@@ -31,4 +31,17 @@ impl Heap<'_> {
             }
         })
     }
+
+    /// The value of an int of one digit; nothing for a longer one.
+    pub fn small_int(&self, o: &Obj<'_>) -> Result<Option<i64>, Fault> {
+        let value = |negative: bool| -> Result<i64, Fault> {
+            let digit = i64::from(o.u32(DIGITS)?);
+            Ok(if negative { -digit } else { digit })
+        };
+        match self.int_digits(o)? {
+            (0, _) => Ok(Some(0)),
+            (1, negative) => value(negative).map(Some),
+            _ => Ok(None),
+        }
+    }
 }

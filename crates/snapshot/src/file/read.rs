@@ -11,7 +11,7 @@ use super::graph::{graph, Small};
 use super::inspect::{contents, inspect, labels, roots, row_at, Found};
 use super::manifest::{self, Entry, Refused};
 use super::{meta, schema, FileError, Kind, FORMAT};
-use crate::{Collector, Details, Known, Objects, Snapshot, State, Type};
+use crate::{ClassRow, Collector, Details, Known, Objects, Snapshot, State, Type};
 
 /// A snapshot's folder whose list of checksums was read.
 #[derive(Debug)]
@@ -105,6 +105,7 @@ impl Reader {
             modules: self.table("modules", |t| small.modules(t))?,
             roots: self.table("roots", |t| small.roots(t))?,
             codes: self.table("code", |t| small.codes(t))?,
+            classes: self.table("types", |t| classes(t, &snapshot.types))?,
             threads: self.table("threads", Small::threads)?,
             regions: self.table("regions", Small::regions)?,
             ..Details::default()
@@ -253,6 +254,13 @@ fn types(t: &Table) -> Result<Vec<Type>, String> {
         })
     })
     .collect()
+}
+
+/// The classes. The first programs that wrote folders did not write their lines.
+fn classes(t: &Table, types: &[Type]) -> Result<Vec<ClassRow>, String> {
+    let lines = if t.has("first_line") { t.optional_u32s("first_line")? } else { Vec::new() };
+    let line = |i: usize| lines.get(i).copied().flatten();
+    Ok(types.iter().enumerate().map(|(i, t)| ClassRow { address: t.address, name: t.name.clone(), first_line: line(i) }).collect())
 }
 
 pub(crate) fn objects(t: &Table, types: usize) -> Result<Objects, String> {

@@ -138,6 +138,7 @@ pub const TABLES: &[TableSpec] = &[
                 Kind::Text,
                 "what `objects.length` counts: `char`, `byte`, `item`; `hidden` for numbers, which have no length",
             ),
+            added(optional("first_line", Kind::Code, "the line on which its class statement begins, `__firstlineno__`; NULL before 3.13")),
         ],
     },
     TableSpec {

@@ -38,7 +38,7 @@ pub(crate) fn groups(snapshot: &Snapshot, spec: &TableSpec, encoder: &Encoder) -
             let columns = [text(&rows, |r| &r.0), text(&rows, |r| &r.1)];
             encoder.groups(rows.len(), &columns)
         }
-        "types" => types(&snapshot.types, &d.contents, encoder),
+        "types" => types(&snapshot.types, d, encoder),
         "labels" => {
             let l = &d.labels;
             let columns = [
@@ -98,8 +98,10 @@ pub(crate) fn groups(snapshot: &Snapshot, spec: &TableSpec, encoder: &Encoder) -
     }
 }
 
-fn types(t: &[Type], contents: &[crate::Content], encoder: &Encoder) -> ParquetResult<Vec<Vec<Chunk>>> {
-    let rows: Vec<(&Type, Option<&str>)> = t.iter().enumerate().map(|(i, t)| (t, contents.get(i).and_then(|c| c.word()))).collect();
+fn types(t: &[Type], details: &crate::Details, encoder: &Encoder) -> ParquetResult<Vec<Vec<Chunk>>> {
+    let content = |i: usize| details.contents.get(i).and_then(|c| c.word());
+    let line = |i: usize| details.classes.get(i).and_then(|c| c.first_line);
+    let rows: Vec<(Option<&str>, Option<u32>)> = (0..t.len()).map(|i| (content(i), line(i))).collect();
     let columns = [
         row_number(),
         text(t, |t| &t.name),
@@ -108,7 +110,8 @@ fn types(t: &[Type], contents: &[crate::Content], encoder: &Encoder) -> ParquetR
         number(t, |t| t.own_bytes.0),
         number(t, |t| t.footprint_bytes.0),
         text(t, |t| t.known.word()),
-        texts(&rows, |r| r.1),
+        texts(&rows, |r| r.0),
+        smalls(&rows, |r| r.1),
     ];
     encoder.groups(t.len(), &columns)
 }
