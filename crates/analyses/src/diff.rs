@@ -1,17 +1,26 @@
 //! `diff`: what came, what went and what stayed between looks at one process, and what grows.
 //!
 //! Objects of CPython never move: an object is the same as before where its address, its type and what marks its content are the same. Marks
-//! are what cannot change while it lives: the fingerprint of a value, where both looks have one made with the same key, and the length of
-//! what is immutable. What has none of them (an instance) and is replaced by one of its type at its address is taken for the same.
+//! are what cannot change while it lives: the fingerprint of a value, where both looks have one made with the same key, the length of what
+//! is immutable, the collector's generation, which never gets younger, and the place of an instance's dict. An instance whose attributes
+//! all refer to other objects than before is taken for another, too. Where not even an attribute is the instance's own and the same as
+//! before, nothing tells an instance from another of its class at its address: it counts as the same, and is counted as unsure.
 //!
 //! Holds: [`Look`], [`diff`]. Never: compares looks at different processes (that is refused before).
+//! Sources: `Modules/gcmodule.c` of 3.8 to 3.13, `Python/gc.c` later: lists are merged into older ones only. Exact dicts and tuples are
+//! left out there: the collector takes those without containers off its lists, and what is put in brings them back as young ones.
 
+mod marks;
+
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use memory::{Addr, Bytes};
 use rustc_hash::{FxHashMap, FxHashSet};
-use snapshot::{Details, LinkKind, Objects, Snapshot};
+use snapshot::{Collector, Details, LinkKind, Objects, Snapshot};
 
+pub use self::marks::Marks;
+use self::marks::DICT;
 use crate::naming::Names;
 use crate::ownership::{Hold, Ownership};
 use crate::retained::retained;
@@ -39,6 +48,36 @@ pub struct Look {
     pub fingerprints: Vec<Option<u64>>,
     /// By which key they were made.
     pub key: Option<String>,
+    /// What is asked of a look's graph, once it was [read](Look::read_graph).
+    pub read: Option<Read>,
+}
+
+/// What is asked of a look's graph.
+#[derive(Clone, Debug, Default)]
+pub struct Read {
+    /// What each object retains.
+    retained: Vec<u64>,
+    /// What each owner retains, by its path, its type, and whether it is the rest of it.
+    by_path: FxHashMap<(String, String, bool), u64>,
+    /// What tells instances apart.
+    marks: Marks,
+}
+
+impl Look {
+    /// Asks the graph what a comparison needs. A look between the first and the last needs its graph no longer then.
+    pub fn read_graph(&mut self) {
+        self.read = Read::of(&self.snapshot);
+    }
+}
+
+impl Read {
+    fn of(snapshot: &Snapshot) -> Option<Read> {
+        let ownership = Ownership::of(snapshot)?;
+        let by_path =
+            retained(&ownership, None).owners.into_iter().map(|o| ((o.path, o.type_name, o.is_rest), o.retained_bytes.0)).collect();
+        let retained = (0..ownership.objects.len() as u32).map(|node| ownership.retained(node)).collect();
+        Some(Read { retained, by_path, marks: Marks::of(snapshot)? })
+    }
 }
 
 /// So many objects of so many bytes, as footprint.
@@ -99,8 +138,17 @@ pub struct OwnerChange {
     pub first_bytes: Bytes,
     /// What it retains in the last look.
     pub last_bytes: Bytes,
+    /// What it retained in each look.
+    pub looks: Vec<Bytes>,
     /// How many objects that are.
     pub objects: u64,
+}
+
+impl OwnerChange {
+    /// Whether it retained more in each look than in the one before.
+    pub fn grew_in_each(&self) -> bool {
+        self.looks.windows(2).all(|pair| matches!(pair, [a, b] if a < b))
+    }
 }
 
 /// A container that had more entries in each look than in the one before.
@@ -149,6 +197,8 @@ pub struct Diff {
     pub change: Change,
     /// Addresses at which another object stands now than in an earlier look: same type, other content.
     pub replaced: u64,
+    /// Instances among those that survived that nothing tells from another of their class at their address.
+    pub unsure: u64,
     /// Whether fingerprints could be compared.
     pub fingerprints: bool,
     /// By type, what grew most first.
@@ -161,15 +211,20 @@ pub struct Diff {
     pub suspects: Vec<Suspect>,
 }
 
-/// Compares looks at one process, the oldest first; `None` where the first or the last has no graph, or there are fewer than two.
+/// Compares looks at one process, the oldest first; `None` where the first or the last has no graph, one between them had none that was
+/// read, or there are fewer than two.
 pub fn diff(looks: &[Look]) -> Option<Diff> {
     let ([first, .., last], true) = (looks, looks.len() >= 2) else { return None };
     let (old, new) = (Ownership::of(&first.snapshot)?, Ownership::of(&last.snapshot)?);
-    let followed = Followed::through(looks)?;
-    let mut diff = Diff { replaced: followed.replaced, fingerprints: followed.fingerprints, ..Diff::default() };
+    let read: Vec<Cow<'_, Read>> = looks
+        .iter()
+        .map(|look| look.read.as_ref().map(Cow::Borrowed).or_else(|| Read::of(&look.snapshot).map(Cow::Owned)))
+        .collect::<Option<_>>()?;
+    let followed = Followed::through(looks, &read)?;
+    let mut diff = Diff { replaced: followed.replaced, unsure: followed.unsure(), fingerprints: followed.fingerprints, ..Diff::default() };
     by_type(looks, &followed, &mut diff);
     let containers = containers(looks, &followed, &old, &new);
-    diff.owners = owners(&followed, &old, &new);
+    diff.owners = owners(looks, &read, &followed, &new);
     diff.suspects = suspects(&containers, &diff.owners, &new);
     diff.containers = containers;
     Some(diff)
@@ -181,6 +236,8 @@ struct Followed {
     born: Vec<u32>,
     /// Its row in the first look, where it was there.
     first: Vec<u32>,
+    /// Whether in some step nothing told it from another.
+    unsure: Vec<bool>,
     replaced: u64,
     fingerprints: bool,
 }
@@ -189,21 +246,27 @@ struct Followed {
 const NOWHERE: u32 = u32::MAX;
 
 impl Followed {
-    fn through(looks: &[Look]) -> Option<Followed> {
+    fn through(looks: &[Look], read: &[Cow<'_, Read>]) -> Option<Followed> {
         let mut fingerprints = true;
         let mut replaced = 0;
         let count = looks.first()?.snapshot.objects.as_ref()?.len();
         let mut born = vec![0u32; count];
         let mut first: Vec<u32> = (0..count as u32).collect();
-        for (step, pair) in looks.windows(2).enumerate() {
-            let [a, b] = pair else { continue };
-            let pair = Pair::of(a, b);
+        let mut unsure = vec![false; count];
+        for (step, (pair, read)) in looks.windows(2).zip(read.windows(2)).enumerate() {
+            let ([a, b], [marks_a, marks_b]) = (pair, read) else { continue };
+            let pair = Pair::of(a, b, [&marks_a.marks, &marks_b.marks]);
             fingerprints &= pair.same_key;
             let (ours, theirs) = (b.snapshot.objects.as_ref()?, a.snapshot.objects.as_ref()?);
             let (mut next_born, mut next_first) = (vec![step as u32 + 1; ours.len()], vec![NOWHERE; ours.len()]);
+            let mut next_unsure = vec![false; ours.len()];
             for (before, now) in same_addresses(theirs.addresses(), ours.addresses()) {
-                match pair.same(before, now) {
-                    Sameness::Same => {
+                let sameness = pair.same(before, now);
+                match sameness {
+                    Sameness::Same | Sameness::Unsure => {
+                        if let (Some(to), Some(from)) = (next_unsure.get_mut(now), unsure.get(before)) {
+                            *to = *from || sameness == Sameness::Unsure;
+                        }
                         let slots = (next_born.get_mut(now), next_first.get_mut(now), born.get(before), first.get(before));
                         if let (Some(to_born), Some(to_first), Some(from_born), Some(from_first)) = slots {
                             (*to_born, *to_first) = (*from_born, *from_first);
@@ -213,9 +276,14 @@ impl Followed {
                     Sameness::OtherType => {}
                 }
             }
-            (born, first) = (next_born, next_first);
+            (born, first, unsure) = (next_born, next_first, next_unsure);
         }
-        Some(Followed { born, first, replaced, fingerprints })
+        Some(Followed { born, first, unsure, replaced, fingerprints })
+    }
+
+    /// Instances that survived from the first look on, and may be others.
+    fn unsure(&self) -> u64 {
+        self.born.iter().zip(&self.unsure).filter(|(born, unsure)| **born == 0 && **unsure).count() as u64
     }
 
     fn first_row(&self, node: u32) -> Option<u32> {
@@ -234,8 +302,11 @@ fn same_addresses<'a>(a: &'a [Addr], b: &'a [Addr]) -> impl Iterator<Item = (usi
     })
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Sameness {
     Same,
+    /// Taken for the same, as nothing says otherwise.
+    Unsure,
     Replaced,
     OtherType,
 }
@@ -244,20 +315,24 @@ enum Sameness {
 struct Pair<'l> {
     a: &'l Look,
     b: &'l Look,
+    marks: [&'l Marks; 2],
     same_key: bool,
     /// For each row of types of the first look the row of the same type in the second.
     types: Vec<Option<u32>>,
     /// For each row of types of the second look whether its instances never change in length.
     immutable: Vec<bool>,
+    /// And whether the collector may take them off its lists and put them on again.
+    untracked: Vec<bool>,
 }
 
 impl<'l> Pair<'l> {
-    fn of(a: &'l Look, b: &'l Look) -> Pair<'l> {
+    fn of(a: &'l Look, b: &'l Look, marks: [&'l Marks; 2]) -> Pair<'l> {
         let rows: FxHashMap<(Addr, &str), u32> =
             b.snapshot.types.iter().enumerate().map(|(row, t)| ((t.address, t.name.as_str()), row as u32)).collect();
         let types = a.snapshot.types.iter().map(|t| rows.get(&(t.address, t.name.as_str())).copied()).collect();
         let immutable = b.snapshot.types.iter().map(|t| IMMUTABLE.contains(&t.name.as_str())).collect();
-        Pair { a, b, same_key: a.key.is_some() && a.key == b.key, types, immutable }
+        let untracked = b.snapshot.types.iter().map(|t| matches!(t.name.as_str(), "dict" | "tuple")).collect();
+        Pair { a, b, marks, untracked, same_key: a.key.is_some() && a.key == b.key, types, immutable }
     }
 
     fn same(&self, before: usize, now: usize) -> Sameness {
@@ -276,7 +351,44 @@ impl<'l> Pair<'l> {
         if is_immutable && length(self.a, before) != length(self.b, now) {
             return Sameness::Replaced;
         }
-        Sameness::Same
+        let collector = |look: &Look, row: usize| look.snapshot.objects.as_ref()?.states().get(row).map(|state| state.collector());
+        let old_enough = matches!(collector(self.a, before), Some(Collector::Generation1 | Collector::Generation2));
+        let may_be_young_again = new.is_some_and(|row| self.untracked.get(row as usize) == Some(&true));
+        if old_enough && collector(self.b, now) == Some(Collector::Generation0) && !may_be_young_again {
+            return Sameness::Replaced;
+        }
+        self.by_marks(before, now)
+    }
+
+    /// What the attributes of an instance say.
+    fn by_marks(&self, before: usize, now: usize) -> Sameness {
+        let [old, new] = [self.marks[0].at(before), self.marks[1].at(now)];
+        let is_class = |row: usize| -> Option<bool> {
+            let kind = *self.b.snapshot.objects.as_ref()?.type_indices().get(row)?;
+            Some(self.b.snapshot.types.get(kind as usize)?.name.contains('.'))
+        };
+        let print = |look: &Look, row: u32| look.fingerprints.get(row as usize).copied().flatten();
+        let (mut compared, mut same, mut sure) = (0, 0, false);
+        for mark in new {
+            let Some(was) = old.iter().find(|was| was.name == mark.name) else { continue };
+            let prints = (print(self.a, was.row).filter(|_| self.same_key), print(self.b, mark.row));
+            let differ = was.target != mark.target || matches!(prints, (Some(x), Some(y)) if x != y);
+            if mark.name == DICT {
+                if differ {
+                    return Sameness::Replaced;
+                }
+                continue;
+            }
+            compared += 1;
+            same += usize::from(!differ);
+            // What it shares with others proves nothing; nor does a place alone, which its next owner gets as easily.
+            sure |= !differ && mark.alone && was.alone && matches!(prints, (Some(_), Some(_)));
+        }
+        match (compared, same) {
+            (2.., 0) => Sameness::Replaced,
+            _ if sure || is_class(now) != Some(true) => Sameness::Same,
+            _ => Sameness::Unsure,
+        }
     }
 }
 
@@ -385,20 +497,26 @@ fn entries(followed: &Followed, new: &Ownership<'_>, node: u32) -> Option<(Strin
     most.map(|(name, count)| (name.to_owned(), count))
 }
 
-/// Owners whose retained bytes changed. The same object is compared with itself; where that is not there, the same path with the same path.
-fn owners(followed: &Followed, old: &Ownership<'_>, new: &Ownership<'_>) -> Vec<OwnerChange> {
-    let before = retained(old, None);
-    let by_path: FxHashMap<(&str, &str, bool), u64> =
-        before.owners.iter().map(|o| ((o.path.as_str(), o.type_name.as_str(), o.is_rest), o.retained_bytes.0)).collect();
+/// Owners whose retained bytes changed, with what they retained in each look. The same object is compared with itself; where that was not
+/// there, the same path with the same path.
+fn owners(looks: &[Look], read: &[Cow<'_, Read>], followed: &Followed, new: &Ownership<'_>) -> Vec<OwnerChange> {
     let mut rows: Vec<OwnerChange> = Vec::new();
     for owner in retained(new, None).owners {
         let own = |hold: Hold| matches!(hold, Hold::Interpreter | Hold::Static);
-        let itself = (owner.owners == 1 && !owner.is_rest).then(|| followed.first_row(owner.node)).flatten().map(|row| old.retained(row));
-        let first = itself.or_else(|| by_path.get(&(owner.path.as_str(), owner.type_name.as_str(), owner.is_rest)).copied()).unwrap_or(0);
-        if first != owner.retained_bytes.0 && !own(owner.named_by) {
-            let (first_bytes, last_bytes) = (Bytes(first), owner.retained_bytes);
-            let (path, type_name) = (owner.path, owner.type_name);
-            rows.push(OwnerChange { path, type_name, address: owner.address, first_bytes, last_bytes, objects: owner.objects });
+        let born = followed.born.get(owner.node as usize).copied().unwrap_or(u32::MAX) as usize;
+        let is_one = owner.owners == 1 && !owner.is_rest;
+        let path = (owner.path, owner.type_name, owner.is_rest);
+        let before = looks.iter().zip(read).enumerate().take(looks.len().saturating_sub(1)).map(|(place, (look, read))| {
+            let row = || look.snapshot.objects.as_ref()?.addresses().binary_search(&owner.address).ok();
+            let itself = (is_one && born <= place).then(row).flatten().and_then(|row| read.retained.get(row).copied());
+            Bytes(itself.or_else(|| read.by_path.get(&path).copied()).unwrap_or(0))
+        });
+        let looks: Vec<Bytes> = before.chain([owner.retained_bytes]).collect();
+        let first_bytes = looks.first().copied().unwrap_or_default();
+        if first_bytes != owner.retained_bytes && !own(owner.named_by) {
+            let (path, type_name, _) = path;
+            let (address, last_bytes, objects) = (owner.address, owner.retained_bytes, owner.objects);
+            rows.push(OwnerChange { path, type_name, address, first_bytes, last_bytes, looks, objects });
         }
     }
     rows.sort_by_key(|row| (Reverse(i128::from(row.last_bytes.0) - i128::from(row.first_bytes.0)), row.address));
@@ -426,7 +544,7 @@ fn suspects(containers: &[Growing], owners: &[OwnerChange], new: &Ownership<'_>)
     for owner in owners {
         let grew = owner.last_bytes.0.saturating_sub(owner.first_bytes.0);
         let known = node(owner.address).is_some_and(|node| within.contains(&node));
-        if grew >= OWNER_BYTES && owner.objects >= OWNER_OBJECTS && owner.first_bytes.0 > 0 && !known {
+        if grew >= OWNER_BYTES && owner.objects >= OWNER_OBJECTS && owner.first_bytes.0 > 0 && owner.grew_in_each() && !known {
             suspects.push(Suspect { growing: None, owner: Some(owner.clone()), grew_bytes: Bytes(grew) });
         }
     }
@@ -455,7 +573,7 @@ mod tests {
         let mut fingerprints = vec![None; lengths.len()];
         (lengths[list as usize], lengths[text as usize]) = (kept as u64, text_length);
         fingerprints[text as usize] = Some(print);
-        Look { snapshot, lengths, fingerprints, key: Some(key.to_owned()) }
+        Look { snapshot, lengths, fingerprints, key: Some(key.to_owned()), ..Look::default() }
     }
 
     #[test]
@@ -513,6 +631,63 @@ mod tests {
         assert_eq!(diff(&[look(10, 5, 1, "k"), look(60, 5, 1, "k"), look(50, 5, 1, "k")]).unwrap().containers, []);
         assert_eq!(diff(&[look(10, 5, 1, "k"), look(15, 5, 1, "k")]).unwrap().suspects, []);
         assert!(diff(&[look(1, 5, 1, "k")]).is_none());
+    }
+
+    #[test]
+    fn owners_are_told_in_every_look_and_those_that_breathe_are_no_suspects() {
+        let found = diff(&[store(0, 100), store(0, 150), store(0, 200)]).unwrap();
+        let of = |found: &Diff| found.owners.iter().find(|o| o.path == "app.STORE").map(|o| o.looks.clone()).unwrap();
+        assert_eq!(of(&found), [100, 150, 200].map(|n| Bytes(64 + 64 + 500 * n)));
+        assert_eq!(found.suspects.len(), 1);
+        let found = diff(&[store(0, 100), store(0, 300), store(0, 200)]).unwrap();
+        assert_eq!((of(&found)[1], found.suspects.len()), (Bytes(64 + 64 + 500 * 300), 0));
+        // The middle look is asked once, and its graph let go.
+        let mut middle = store(0, 300);
+        middle.read_graph();
+        middle.snapshot.graph = None;
+        assert_eq!(diff(&[store(0, 100), middle, store(0, 200)]).unwrap(), found);
+    }
+
+    /// One instance with two attributes, which stand at those places among ten texts with those fingerprints.
+    fn instance(first: usize, second: usize, prints: u64, has_dict: bool) -> Look {
+        let mut made = Made::default();
+        let (_, globals) = made.module("app");
+        let record = made.object("app.Record", 500, 1);
+        made.link(globals, record, LinkKind::Attribute, "RECORD");
+        let dicts: Vec<u32> = (0..2).map(|_| made.object("dict", 100, 1)).collect();
+        let texts: Vec<u32> = (0..10).map(|_| made.object("str", 50, 1)).collect();
+        let holder = if has_dict { dicts[first % 2] } else { record };
+        if has_dict {
+            made.link(record, holder, LinkKind::Field, "__dict__");
+        }
+        made.link(holder, texts[first], LinkKind::Attribute, "first");
+        made.link(holder, texts[second], LinkKind::Attribute, "second");
+        let snapshot = made.snapshot();
+        let rows = snapshot.objects.as_ref().unwrap().len();
+        let (lengths, mut fingerprints) = (vec![Details::NO_LENGTH; rows], vec![None; rows]);
+        fingerprints.iter_mut().skip(texts[0] as usize).for_each(|print| *print = Some(prints));
+        Look { snapshot, lengths, fingerprints, key: Some("k".into()), ..Look::default() }
+    }
+
+    #[test]
+    fn attributes_tell_instances_apart() {
+        let told = |a: Look, b: Look| {
+            let found = diff(&[a, b]).unwrap();
+            let records = found.types.iter().find(|t| t.name == "app.Record").unwrap().change;
+            (records.new.objects, records.survived.objects, found.unsure)
+        };
+        // One attribute, which is its own, is still the same.
+        assert_eq!(told(instance(1, 2, 7, false), instance(1, 3, 7, false)), (0, 1, 0));
+        // All refer to others than before, or to the same places with other contents.
+        assert_eq!(told(instance(1, 2, 7, false), instance(3, 4, 7, false)), (1, 0, 0));
+        assert_eq!(told(instance(1, 2, 7, false), instance(1, 2, 8, false)), (1, 0, 0));
+        // Its dict lies elsewhere.
+        assert_eq!(told(instance(0, 2, 7, true), instance(1, 2, 7, true)), (1, 0, 0));
+        assert_eq!(told(instance(0, 2, 7, true), instance(2, 2, 7, true)), (0, 1, 0));
+        // Nothing is known of what they refer to: it may be another.
+        let mut unmarked = instance(1, 2, 7, false);
+        unmarked.fingerprints.clear();
+        assert_eq!(told(unmarked.clone(), unmarked), (0, 1, 1));
     }
 
     #[test]

@@ -66,6 +66,17 @@ impl Trouble {
         Trouble { kind: Kind::Limit, what: crossed, ..Trouble::answered() }
     }
 
+    /// Writes the lines and ends the program, from whatever thread.
+    #[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), allow(dead_code))]
+    pub(crate) fn exit(self) -> ! {
+        let code = match self.kind {
+            Kind::Target => 3,
+            _ => 4,
+        };
+        let _ = self.report();
+        std::process::exit(code)
+    }
+
     /// Writes the lines to stderr and says what to exit with.
     pub(crate) fn report(self) -> ExitCode {
         let code = match self.kind {

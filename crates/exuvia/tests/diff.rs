@@ -7,8 +7,12 @@ mod common;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use common::{may_trace, python, run, Started};
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 use serde_json::Value;
 use testbed::Scratch;
 
@@ -23,9 +27,14 @@ class Freed:
     pass
 class Passing:
     pass
+class Swapped:
+    def __init__(self, n):
+        self.number = n + 1000000
+        self.text = "text %d" % n
 KEPT = []
 DROPPED = [Freed() for _ in range(500)]
 REPLACED = [complex(n, 1) for n in range(50)]
+SWAPPED = [Swapped(n) for n in range(50)]
 INDEX = {}
 def step(n):
     KEPT.extend(Added(n * 1000 + 300 + i) for i in range(120))
@@ -35,6 +44,8 @@ def step(n):
     old = set(map(id, REPLACED[:20]))
     del REPLACED[:20]
     REPLACED[:0] = [complex(k + 1000 * n, 2) for k in range(20)]
+    del SWAPPED[:20]
+    SWAPPED[:0] = [Swapped(k + 1000 * n) for k in range(20)]
     return len(old & set(map(id, REPLACED[:20])))
 def clean(n):
     rows = [Passing() for _ in range(5000)]
@@ -111,6 +122,10 @@ fn growth_is_what_was_planted_and_a_clean_program_has_none() {
         let first_complex = looks(&complex)[0];
         assert_eq!(looks(&complex), [first_complex; 3], "{}", py.name);
         assert_eq!([count(&complex, "new"), count(&complex, "gone"), count(&complex, "stayed")], [20, 20, 0], "{}", py.name);
+        // So were twenty instances, which their attributes tell apart.
+        let swapped = of_type(&answer, "__main__.Swapped");
+        let kinds = [count(&swapped, "new"), count(&swapped, "gone"), count(&swapped, "survived"), count(&swapped, "stayed")];
+        assert_eq!((looks(&swapped), kinds), (vec![50; 3], [20, 20, 30, 0]), "{}", py.name);
         let replaced = answer["replaced"].as_u64().unwrap();
         // 3.15 did not put new ones where the old ones stood; the target's own ids say so.
         assert!((reused > 0 || py.minor >= 15) && replaced >= reused, "{}: {replaced} of {reused}", py.name);
@@ -132,6 +147,9 @@ fn growth_is_what_was_planted_and_a_clean_program_has_none() {
         // What the list retains is what sizes says of it.
         let sizes: Value = serde_json::from_str(run(&["sizes", "--json", &third, "__main__:KEPT"]).answered()).unwrap();
         let owner = answer["owners"].as_array().unwrap().iter().find(|o| o["path"] == "__main__.KEPT").unwrap();
+        let middle: Value = serde_json::from_str(run(&["sizes", "--json", &second, "__main__:KEPT"]).answered()).unwrap();
+        let between = &middle["sizes"][0]["retained_bytes"];
+        assert_eq!((&owner["looks_bytes"][1], &owner["grew_in_each"]), (between, &true.into()), "{}", py.name);
         assert_eq!(
             (&owner["last_bytes"], &kept["last_bytes"]),
             (&sizes["sizes"][0]["retained_bytes"], &owner["last_bytes"]),
@@ -182,6 +200,72 @@ fn a_process_is_looked_at_again_and_again() {
     let still = started(&python().path);
     let answer = diff(&[&still.pid(), "--every", "1ms", "--times", "3"]);
     assert_eq!((count(&answer, "new"), count(&answer, "gone"), &answer["suspects"]), (0, 0, &Value::Array(Vec::new())));
+}
+
+/// A diff of a process that is under way, with a folder of its own for what is temporary.
+fn under_way(target: &Started, scratch: &Scratch, every: &str) -> Child {
+    let mut command = common::exuvia();
+    command.args(["diff", "--json", &target.pid(), "--every", every, "--times", "100"]).env("TMPDIR", scratch.path());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// The folders of looks; with `whole` those that are written to their end.
+fn folders(scratch: &Scratch, whole: bool) -> usize {
+    let all = std::fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().path());
+    all.filter(|path| !whole || path.join("checksums").exists()).count()
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(120), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+}
+
+#[test]
+fn ctrl_c_is_answered_with_what_there_is_and_leaves_nothing_behind() {
+    if !may_trace() {
+        return;
+    }
+    let target = started(&python().path);
+    // As Ctrl-C, and as what ends a service; in a pause and within a look.
+    for (word, every) in [(Signal::SIGINT, "1ms"), (Signal::SIGTERM, "1ms")] {
+        let scratch = Scratch::new().unwrap();
+        let child = under_way(&target, &scratch, every);
+        wait_until("a third look", || folders(&scratch, false) > 2);
+        signal(&child, word);
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{word}: {told}");
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let looks = answer["looks"].as_array().unwrap().len();
+        assert!((2..100).contains(&looks) && told.starts_with("exuvia: stopped after "), "{word}: {looks} looks, {told}");
+        assert_eq!(folders(&scratch, false), 0, "{word}");
+    }
+    // One look is nothing to compare.
+    let scratch = Scratch::new().unwrap();
+    let child = under_way(&target, &scratch, "10m");
+    wait_until("the first look", || folders(&scratch, true) == 1);
+    signal(&child, Signal::SIGINT);
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), told.lines().count(), output.stdout.len()), (Some(3), 3, 0), "{told}");
+    assert!(told.contains("SIGINT came after"), "{told}");
+    assert_eq!(folders(&scratch, false), 0);
+    // Nor does an error leave anything: the target goes away between two looks.
+    let scratch = Scratch::new().unwrap();
+    let gone = started(&python().path);
+    let child = under_way(&gone, &scratch, "3s");
+    wait_until("the first look", || folders(&scratch, true) == 1);
+    drop(gone);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(folders(&scratch, false), 0);
 }
 
 #[test]

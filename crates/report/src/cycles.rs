@@ -129,6 +129,7 @@ mod tests {
 
     fn two() -> Cycles {
         let shape = |garbage, count| Shape {
+            tops: Vec::new(),
             shape: "app.Child .parent → app.Parent .children → list [] → app.Child".into(),
             count,
             garbage,

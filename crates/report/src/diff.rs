@@ -12,6 +12,8 @@ use crate::{head, json, text, Style};
 
 /// Rows of each list on the first screen, so that all of it fits 24 lines.
 pub const FIRST_SCREEN: usize = 5;
+/// So many owners less, whose suspects stand below them.
+const OWNERS_LESS: usize = 2;
 
 /// Coverage of the last look, what came and went, growth by type, suspects, and the next command.
 pub fn table(out: &mut dyn Write, snapshot: &Snapshot, diff: &Diff, limit: Option<usize>, style: &Style) -> io::Result<()> {
@@ -25,8 +27,16 @@ pub fn table(out: &mut dyn Write, snapshot: &Snapshot, diff: &Diff, limit: Optio
         line += &format!(", {} stayed", text::grouped(c.stayed.objects));
     }
     head::write_cut(out, &line, style)?;
+    if diff.unsure > 0 {
+        let line = format!(
+            "unsure:   {} survived as far as can be told: no attribute of their own says so",
+            text::counted(diff.unsure, "instance")
+        );
+        head::write_cut(out, &line, style)?;
+    }
     let limit = limit.unwrap_or(usize::MAX);
     types(out, diff, limit, style)?;
+    owners(out, diff, limit.saturating_sub(OWNERS_LESS), style)?;
     suspects(out, diff, limit, style)?;
     let next = diff.suspects.first().map(|suspect| match (&suspect.growing, &suspect.owner) {
         (Some(growing), _) => growing.address,
@@ -46,6 +56,24 @@ fn types(out: &mut dyn Write, diff: &Diff, limit: usize, style: &Style) -> io::R
     if rows.is_empty() {
         return Ok(());
     }
+    rows.iter().for_each(|row| table.fit(row));
+    table.header(out)?;
+    rows.iter().try_for_each(|row| table.row(out, row))
+}
+
+/// Owners that grew, with what they retained in each look.
+fn owners(out: &mut dyn Write, diff: &Diff, limit: usize, style: &Style) -> io::Result<()> {
+    let grown = |owner: &&OwnerChange| owner.last_bytes > owner.first_bytes;
+    let cells = |owner: &OwnerChange| -> [String; 3] {
+        let looks: Vec<String> = owner.looks.iter().map(Bytes::to_string).collect();
+        let name = format!("{} ({})", text::escaped(&owner.path), text::escaped(&owner.type_name));
+        [signed(owner.first_bytes, owner.last_bytes), looks.join(" → "), name]
+    };
+    let rows: Vec<[String; 3]> = diff.owners.iter().filter(grown).take(limit).map(cells).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(style, &[("growth", Align::Right), ("in each look", Align::Right), ("owner", Align::Left)]);
     rows.iter().for_each(|row| table.fit(row));
     table.header(out)?;
     rows.iter().try_for_each(|row| table.row(out, row))
@@ -110,6 +138,7 @@ pub fn json(out: &mut dyn Write, snapshot: &Snapshot, diff: &Diff, limit: Option
         looks: diff.looks.iter().map(CountJson::new).collect(),
         change: ChangeJson::new(&diff.change),
         replaced: diff.replaced,
+        unsure: diff.unsure,
         fingerprints: diff.fingerprints,
         types: diff.types.iter().take(limit).map(TypeJson::new).collect(),
         owners: diff.owners.iter().take(limit).map(OwnerJson::new).collect(),
@@ -127,6 +156,7 @@ struct Answer<'s> {
     #[serde(flatten)]
     change: ChangeJson,
     replaced: u64,
+    unsure: u64,
     fingerprints: bool,
     types: Vec<TypeJson<'s>>,
     owners: Vec<OwnerJson<'s>>,
@@ -185,6 +215,8 @@ struct OwnerJson<'s> {
     address: json::Hex,
     first_bytes: u64,
     last_bytes: u64,
+    looks_bytes: Vec<u64>,
+    grew_in_each: bool,
     objects: u64,
 }
 
@@ -196,6 +228,8 @@ impl<'s> OwnerJson<'s> {
             address: json::Hex(owner.address),
             first_bytes: owner.first_bytes.0,
             last_bytes: owner.last_bytes.0,
+            looks_bytes: owner.looks.iter().map(|bytes| bytes.0).collect(),
+            grew_in_each: owner.grew_in_each(),
             objects: owner.objects,
         }
     }
@@ -269,6 +303,30 @@ mod tests {
         let suspect = Suspect { growing: Some(growing.clone()), owner: None, grew_bytes: Bytes(2400) };
         let of_type = TypeChange { name: "shop.Page".into(), looks: looks.clone(), change };
         Diff { looks, change, types: vec![of_type], containers: vec![growing], suspects: vec![suspect], ..Diff::default() }
+    }
+
+    #[test]
+    fn owners_are_shown_in_each_look_and_what_is_unsure_is_said() {
+        let owner = OwnerChange {
+            path: "shop.STORE".into(),
+            type_name: "tuple".into(),
+            address: Addr(0x80),
+            first_bytes: Bytes(1024),
+            last_bytes: Bytes(4096),
+            looks: vec![Bytes(1024), Bytes(2048), Bytes(4096)],
+            objects: 9,
+        };
+        let gone = OwnerChange { last_bytes: Bytes(0), looks: vec![Bytes(1024), Bytes(0), Bytes(0)], ..owner.clone() };
+        let diff = Diff { owners: vec![owner, gone], unsure: 1200, ..found() };
+        let out = shown(&diff);
+        assert!(out.contains("unsure:   1,200 instances survived as far as can be told"), "{out}");
+        assert!(out.contains("+3.00 KiB  1.00 KiB → 2.00 KiB → 4.00 KiB  shop.STORE (tuple)\n") && !out.contains("→ 0 B"), "{out}");
+        let mut json_out = Vec::new();
+        json(&mut json_out, &Snapshot::default(), &diff, None).unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&json_out).unwrap();
+        let first = &answer["owners"][0];
+        assert_eq!((&first["looks_bytes"], &first["grew_in_each"]), (&serde_json::json!([1024, 2048, 4096]), &true.into()));
+        assert_eq!(answer["unsure"], 1200);
     }
 
     fn shown(diff: &Diff) -> String {

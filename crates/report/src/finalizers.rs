@@ -231,6 +231,7 @@ mod tests {
             by_c: 2,
         };
         Finalizers {
+            tops: Default::default(),
             types: vec![conn, Finalizing { type_name: "_io.FileIO".into(), count: 9, ..Finalizing::default() }],
             unfinished: (0..5).map(|i| called(&format!("app.\u{202e}read{i}"), 5)).collect(),
             registered: vec![called("app.bye", 1)],

@@ -120,6 +120,7 @@ mod tests {
 
     fn one() -> Slots {
         let class = Unslotted {
+            type_index: 0,
             type_name: "app.Point".into(),
             count: 1000,
             saving_bytes: Bytes(104_000),

@@ -12,8 +12,10 @@ use crate::trouble::Trouble;
 ///
 /// Takes two or more snapshots of one process, the oldest first, or a PID at which it looks itself, --every so often.
 /// Objects of CPython never move: one is the same as before where address, type and content are. Content is told by the
-/// fingerprints of values and by the lengths of what is immutable. A suspect is a container that has more entries each
-/// time, or an owner that retains more; three looks tell what grows from what breathes.
+/// fingerprints of values, the lengths of what is immutable, the collector's generation, and what an instance's attributes
+/// refer to; instances that none of it tells apart count as the same, and are counted as unsure. A suspect is a container
+/// that has more entries in each look, or an owner that retains more in each; three looks tell what grows from what
+/// breathes. Ctrl-C compares the looks that there are.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -8,6 +8,7 @@ use snapshot::file::Reader;
 use snapshot::{Details, Target};
 
 use crate::cli::{self, Chosen, Compared, Diff};
+use crate::live::Looks;
 use crate::look::{self, Question, Saved};
 use crate::trouble::Trouble;
 use crate::{refusals, screen};
@@ -17,15 +18,19 @@ pub(crate) fn run(args: &Diff) -> Result<(), Trouble> {
         Compared::Folders(folders) => (folders, None, None),
         Compared::Process(pid, every, times) => {
             let scratch = looked(args, pid, every, times)?;
-            (scratch.0.clone(), Some(scratch), Some(pid))
+            (scratch.folders(), Some(scratch), Some(pid))
         }
     };
     let ends = [0, folders.len().saturating_sub(1)];
     let mut looks: Vec<Look> = Vec::new();
     for (place, folder) in folders.iter().enumerate() {
-        let look = read(folder, ends.contains(&place))?;
+        let mut look = read(folder)?;
         if let Some(first) = looks.first() {
             same_process(&first.snapshot.target, &look.snapshot.target, &folders, place)?;
+        }
+        look.read_graph();
+        if !ends.contains(&place) {
+            look.snapshot.graph = None;
         }
         looks.push(look);
     }
@@ -46,43 +51,33 @@ pub(crate) fn run(args: &Diff) -> Result<(), Trouble> {
     })
 }
 
-/// Folders that are gone when this is dropped.
-struct Scratch(Vec<PathBuf>);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        for folder in &self.0 {
-            // What is left behind is only the user's own to read, in the folder for such things.
-            let _ = std::fs::remove_dir_all(folder);
-        }
-    }
-}
-
 /// Looks at a process so often, each look into a folder of its own: fingerprints are made only for what is written.
-fn looked(args: &Diff, pid: i32, every: Duration, times: u32) -> Result<Scratch, Trouble> {
+fn looked(args: &Diff, pid: i32, every: Duration, times: u32) -> Result<Looks, Trouble> {
     let target = Chosen::Pid(pid);
     args.look.check(&target)?;
+    let looks = Looks::new()?;
     let unique = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    let mut scratch = Scratch(Vec::new());
     let mut next = Instant::now();
     for place in 0..times {
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        if !looks.wait(next) {
+            break;
+        }
         next = Instant::now() + every;
         let folder = std::env::temp_dir().join(format!("exuvia-diff-{}-{unique}-{place}", std::process::id()));
-        scratch.0.push(folder.clone());
+        looks.begin(folder.clone());
         let mut looked = look::take(&target, &args.look, Question::Everything(Some(&folder)))?;
         let Some(Saved { draft, .. }) = looked.saved.take() else {
             return Err(Trouble::own("nothing was kept of a look", "the look gave no draft of a snapshot"));
         };
         draft.finish(&looked.snapshot).map_err(|e| refusals::file(&e))?;
+        looks.done();
     }
-    Ok(scratch)
+    Ok(looks)
 }
 
-/// A look that was saved; of those in the middle no references are needed.
-fn read(folder: &Path, with_graph: bool) -> Result<Look, Trouble> {
-    let question = if with_graph { Question::Graph } else { Question::Objects };
-    let snapshot = look::saved(folder, question)?;
+/// A look that was saved.
+fn read(folder: &Path) -> Result<Look, Trouble> {
+    let snapshot = look::saved(folder, Question::Graph)?;
     let column = |name: &str| -> Result<Vec<Option<u64>>, Trouble> {
         let reader = Reader::open(folder).map_err(|e| refusals::file(&e))?;
         Ok(reader.numbers("objects", name).map_err(|e| refusals::file(&e))?.unwrap_or_default())
@@ -93,7 +88,7 @@ fn read(folder: &Path, with_graph: bool) -> Result<Look, Trouble> {
     };
     let key = texts("key")?.into_iter().zip(texts("value")?).find(|(key, _)| key.as_deref() == Some("fingerprint.key_id"));
     let lengths = column("length")?.into_iter().map(|length| length.unwrap_or(Details::NO_LENGTH)).collect();
-    Ok(Look { snapshot, lengths, fingerprints: column("fingerprint")?, key: key.and_then(|(_, value)| value) })
+    Ok(Look { snapshot, lengths, fingerprints: column("fingerprint")?, key: key.and_then(|(_, value)| value), read: None })
 }
 
 /// Refuses looks at different processes: addresses of one mean nothing in another.

@@ -7,6 +7,7 @@
 mod again;
 mod doctor;
 mod fingerprint_key;
+mod interrupt;
 mod processes;
 mod refusals;
 
@@ -25,6 +26,7 @@ use target::{Ending, LaunchOptions, Launched, Process, TakeOptions, Taken, Way};
 
 use self::again::{Attempt, Facts, Spent};
 pub(crate) use self::doctor::diagnose;
+pub(crate) use self::interrupt::Looks;
 pub(crate) use self::processes::pythons;
 use crate::cli::{self, Look};
 use crate::look::{Captured, Question, Saved};
