@@ -191,11 +191,11 @@ impl Code {
         let has = |of: &[bool], label: u32| of.get(label as usize).copied().unwrap_or(false);
         let edges = graph.edges();
         for node in 0..edges.len() as u32 {
-            for (target, label) in edges.of(node).iter().zip(graph.label_places().get(edges.range(node)).unwrap_or_default()) {
-                if has(&orders, *label) {
+            for (target, label) in edges.of(node).iter().zip(graph.label_places().of(edges.range(node))) {
+                if has(&orders, label) {
                     nodes.insert(node);
                 }
-                if has(&globals, *label) {
+                if has(&globals, label) {
                     nodes.insert(*target);
                 }
             }

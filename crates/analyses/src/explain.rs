@@ -11,7 +11,7 @@ use snapshot::{LinkKind, Snapshot};
 use crate::finding::{rank, Finding, Saves, Sure};
 use crate::ownership::{Hold, Ownership};
 use crate::place::{is_standard, Place, Places};
-use crate::retained::{retained, Owner, Retained};
+use crate::retained::{retained_in, Owner, Retained};
 
 /// Owners that are shown.
 const OWNERS: usize = 6;
@@ -57,7 +57,7 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
     let ownership = Ownership::of(snapshot)?;
     let below = ownership.tree.below();
     let places = Places::of(ownership.objects, ownership.graph, ownership.details);
-    let mut retained = retained(&ownership, Some(usize::MAX));
+    let mut retained = retained_in(&ownership, &below, Some(usize::MAX));
     fold_away(&mut retained);
     let whole = retained.whole;
     let mut suspects = Vec::new();
@@ -78,6 +78,7 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
             });
         }
     }
+    drop(below);
     findings.extend(crate::refcounts::findings(&ownership, &places));
     findings.extend(crate::slots::findings(&crate::slots::slots(&ownership, snapshot)));
     findings.extend(crate::cycles::findings(&crate::cycles::cycles(&ownership)));

@@ -6,7 +6,7 @@
 use graph::{Components, Dominators, Edges, Walk};
 use memory::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
-use snapshot::{Details, Found, Graph, LinkKind, Objects, RootPlace, Snapshot};
+use snapshot::{Column, Details, Found, Graph, LinkKind, Objects, RootPlace, Snapshot};
 
 /// By what an object is held that no other object dominates. In the order in which the first is taken where several hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,7 +61,7 @@ pub struct Ownership<'s> {
     /// The tree. Every object is in it.
     pub tree: Dominators,
     /// For each object what it keeps alive, itself included, as footprint.
-    pub retained: Vec<u64>,
+    pub retained: Column<u64>,
     /// The roots in the order of [`Hold`], and by what each is held.
     pub roots: Vec<(u32, Hold)>,
     /// Modules of `sys.modules` and their dicts, with the module's name.
@@ -102,11 +102,12 @@ impl<'s> Ownership<'s> {
         // A word that a scan found is a leftover where the count is explained without it: a free list's old entry, say.
         let explained = graph.explained(&details.roots);
         let unexplained = |node: u32| {
-            let counted = objects.refcounts().get(node as usize).copied().unwrap_or(0);
+            let counted = objects.refcounts().get(node as usize).unwrap_or(0);
             counted > explained.get(node as usize).copied().map_or(0, u64::from)
         };
         let held = details.roots.iter().filter(|root| root.certain || unexplained(root.target));
         roots.extend(held.map(|root| (root.target, held_at(root.place))));
+        drop(explained);
         // Static objects that nothing refers to, as small integers are.
         let states = objects.states().iter().enumerate();
         roots.extend(states.filter(|(_, s)| s.found() == Found::Root || s.immortal()).map(|(row, _)| (row as u32, Hold::Interpreter)));
@@ -131,7 +132,7 @@ impl<'s> Ownership<'s> {
         }
         let tree = walk.dominators();
         let footprints = objects.footprint_bytes();
-        let retained = tree.retained(|node| footprints.get(node as usize).map_or(0, |bytes| bytes.0));
+        let retained = tree.retained(|node| footprints.get(node as usize).map_or(0, |bytes| bytes.0)).into_iter().collect();
         Some(Ownership { objects, graph, details, tree, retained, roots, modules, snapshot, hold, unused })
     }
 
@@ -147,7 +148,7 @@ impl<'s> Ownership<'s> {
 
     /// What an object keeps alive, itself included.
     pub fn retained(&self, node: u32) -> u64 {
-        self.retained.get(node as usize).copied().unwrap_or(0)
+        self.retained.get(node as usize).unwrap_or(0)
     }
 
     /// By what an object is held that no other dominates.
@@ -225,7 +226,7 @@ fn held_by_c(objects: &Objects, graph: &Graph, rest: &[u32]) -> Vec<u32> {
             *count += 1;
         }
     }
-    let counted = |node: &u32| objects.refcounts().get(*node as usize).copied().unwrap_or(0);
+    let counted = |node: &u32| objects.refcounts().get(*node as usize).unwrap_or(0);
     rest.iter().copied().filter(|node| counted(node) > found.get(node).copied().unwrap_or(0)).collect()
 }
 

@@ -107,7 +107,7 @@ pub fn path(ownership: &Ownership<'_>, wanted: &[u32], excluded: &Excluded) -> W
     let barred = |node: u32| type_rows.get(node as usize).is_some_and(|t| barred_types.contains(t));
     let follow = |from: u32, edge: usize, _: u32| {
         let label = graph.label_places().get(edge);
-        !(label.is_some_and(|l| barred_labels.get(*l as usize) == Some(&true)) || !barred_types.is_empty() && barred(from))
+        !(label.is_some_and(|l| barred_labels.get(l as usize) == Some(&true)) || !barred_types.is_empty() && barred(from))
     };
     let starts = starts(ownership, excluded);
     let names = Names::from(ownership, &starts, wanted, follow);

@@ -97,8 +97,8 @@ pub fn refcounts(ownership: &Ownership<'_>) -> Audit {
     let mut sums: FxHashMap<u32, Sums> = FxHashMap::default();
     let mut groups: FxHashMap<(u32, u64, bool), Group> = FxHashMap::default();
     let objects = ownership.objects;
-    let columns = objects.type_indices().iter().zip(objects.refcounts()).zip(objects.states()).zip(objects.footprint_bytes());
-    for (node, (((&type_index, &count), state), bytes)) in columns.enumerate() {
+    let columns = objects.type_indices().iter().zip(objects.refcounts().iter()).zip(objects.states()).zip(objects.footprint_bytes().iter());
+    for (node, (((&type_index, count), state), bytes)) in columns.enumerate() {
         let node = node as u32;
         let sum = sums.entry(type_index).or_default();
         sum.count += 1;
@@ -196,8 +196,8 @@ impl Found {
         };
         let uncertain: Vec<bool> = graph.labels().iter().map(|label| !label.certain).collect();
         if uncertain.contains(&true) {
-            for (target, label) in graph.edges().targets().iter().zip(graph.label_places()) {
-                if uncertain.get(*label as usize) == Some(&true) {
+            for (target, label) in graph.edges().targets().iter().zip(graph.label_places().iter()) {
+                if uncertain.get(label as usize) == Some(&true) {
                     count(*target);
                 }
             }

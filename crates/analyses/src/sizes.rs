@@ -94,7 +94,7 @@ fn deep(ownership: &Ownership<'_>, nodes: &[u32]) -> Paths {
     code.extend(rows.into_iter().filter(|row| CODE.contains(&ownership.type_row_name(*row))));
     let is_code = |node: u32| ownership.objects.type_indices().get(node as usize).is_some_and(|row| code.contains(row));
     let is_type: Vec<bool> = graph.labels().iter().map(|label| label.kind == LinkKind::Type).collect();
-    let of_type = |edge: usize| graph.label_places().get(edge).is_some_and(|label| is_type.get(*label as usize) == Some(&true));
+    let of_type = |edge: usize| graph.label_places().get(edge).is_some_and(|label| is_type.get(label as usize) == Some(&true));
     Paths::from(graph.edges(), nodes, |_, edge, to| !of_type(edge) && !is_code(to))
 }
 

@@ -417,10 +417,7 @@ impl<'o, 's> Counts<'o, 's> {
         count.weakly += u64::from(objects.states().get(node as usize).is_some_and(|state| state.weakly_held()));
         self.set.clear();
         let graph = self.ownership.graph;
-        let labels = |node: u32| {
-            let places = graph.label_places().get(graph.edges().range(node)).unwrap_or_default();
-            graph.edges().of(node).iter().copied().zip(places.iter().copied())
-        };
+        let labels = |node: u32| graph.edges().of(node).iter().copied().zip(graph.label_places().of(graph.edges().range(node)));
         let mut dict = None;
         for (target, place) in labels(node) {
             let Some(label) = graph.labels().get(place as usize) else { continue };
@@ -436,7 +433,7 @@ impl<'o, 's> Counts<'o, 's> {
         }
         if let Some(dict) = dict {
             // A dict that something else holds would stay.
-            if objects.refcounts().get(dict as usize) == Some(&1) {
+            if objects.refcounts().get(dict as usize) == Some(1) {
                 count.bytes += footprint(dict);
             } else {
                 count.shared_dicts += 1;

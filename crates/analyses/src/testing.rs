@@ -87,7 +87,7 @@ impl Made {
             });
         }
         let mut labels: Vec<LinkLabel> = Vec::new();
-        let mut label = Vec::new();
+        let mut label = snapshot::LabelPlaces::default();
         let mut links = self.links;
         links.sort_by_key(|link| link.0);
         for (from, _, kind, name, certain) in &links {

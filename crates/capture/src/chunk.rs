@@ -25,6 +25,8 @@ use crate::worker::{RefCount, Shared};
 /// Chunks for each thread that may be packed before any of them is written: many, since what is packed is small and threads
 /// that are done early wait for the others.
 const CHUNKS_A_THREAD: usize = 8;
+/// The same for those that are kept as they are: few, since nothing packs them.
+const KEPT_A_THREAD: usize = 4;
 
 /// What all threads read.
 pub(crate) struct Walk<'a, 'w, 'm> {
@@ -77,7 +79,8 @@ impl<'w, 'm> Room<'w, 'm> {
 impl<'w, 'm> Walk<'_, 'w, 'm> {
     /// Reads all chunks, on all cores, and gives them to `each` in their order.
     pub(crate) fn all(&self, mut each: impl FnMut(Done) -> Result<(), FileError>) -> Result<(), FileError> {
-        for chunks in self.ids.chunks.chunks(rayon::current_num_threads() * CHUNKS_A_THREAD) {
+        let each_thread = if self.packer.is_some() { CHUNKS_A_THREAD } else { KEPT_A_THREAD };
+        for chunks in self.ids.chunks.chunks(rayon::current_num_threads() * each_thread) {
             let done: Vec<_> =
                 chunks.par_iter().map_init(|| Room::new(self.reached, self.key), |room, chunk| self.chunk(room, chunk)).collect();
             for chunk in done {

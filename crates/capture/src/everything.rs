@@ -6,14 +6,14 @@ use cpython::types::TypeInfo;
 use cpython::{lines, roots};
 use graph::Edges;
 use snapshot::file::{Draft, FileError};
-use snapshot::{Content, Coverage, Details, FrameRow, Graph, KeyNote, Objects, RegionRow, RootLink, ThreadRow};
+use snapshot::{Content, Coverage, Details, FrameRow, Graph, KeyNote, LabelPlaces, Objects, RegionRow, RootLink, ThreadRow};
 
 use crate::briefs;
 use crate::chunk::{code_facts, Rows, Walk};
 use crate::edges::name_text;
 use crate::fingerprint::FingerprintKey;
 use crate::gather::Link;
-use crate::ids::Ids;
+use crate::ids::{self, Ids};
 use crate::labels::Labels;
 use crate::reach::Reached;
 use crate::rooted::{root_edges, RootEdge};
@@ -29,7 +29,7 @@ pub(crate) fn everything(
     coverage: &mut Coverage,
     draft: &mut Draft,
 ) -> Result<Details, FileError> {
-    let ids = Ids::new(reached);
+    let ids = Ids::new(reached, ids::ROW_GROUP);
     reached.shared.second_walk();
     let reached = &*reached;
     let heap = &reached.world().heap;
@@ -60,12 +60,15 @@ pub(crate) fn everything(
     Ok(details)
 }
 
+/// References of an object, about, for which room is kept: twice of what heaps have.
+const REFERENCES_EACH: usize = 4;
+
 /// Every object with its references, for questions about the graph.
 ///
 /// # Errors
 /// What a walk gives; none that writes nothing.
 pub(crate) fn graph(reached: &mut Reached<'_, '_>, coverage: &mut Coverage) -> Result<(Objects, Graph, Details), FileError> {
-    let ids = Ids::new(reached);
+    let ids = Ids::new(reached, ids::KEPT);
     reached.shared.second_walk();
     let reached = &*reached;
     let heap = &reached.world().heap;
@@ -73,7 +76,9 @@ pub(crate) fn graph(reached: &mut Reached<'_, '_>, coverage: &mut Coverage) -> R
     let mut details = Details { contents: reached.contents(), classes: reached.classes(), ..Details::default() };
     let mut labels = Labels::default();
     let mut all = Objects::with_capacity(ids.len());
-    let (mut lengths, mut targets, mut label) = (vec![0u32; ids.len()], Vec::new(), Vec::new());
+    // Room that is never touched costs nothing; growing would leave holes that do.
+    let room = ids.len().saturating_mul(REFERENCES_EACH);
+    let (mut counts, mut targets, mut label) = (vec![0u32; ids.len() + 1], Vec::with_capacity(room), LabelPlaces::with_capacity(room));
     walk.all(|mut chunk| {
         let numbers = labels.numbers(heap, &chunk.labels, coverage);
         if let Rows::Plain { mut objects, mut links } = chunk.rows {
@@ -85,8 +90,8 @@ pub(crate) fn graph(reached: &mut Reached<'_, '_>, coverage: &mut Coverage) -> R
             }
             for link in links {
                 let Some(number) = numbers.get(link.label as usize) else { continue };
-                if let Some(length) = lengths.get_mut(link.holder as usize) {
-                    *length += 1;
+                if let Some(count) = counts.get_mut(link.holder as usize + 1) {
+                    *count += 1;
                     targets.push(link.target);
                     label.push(*number);
                     labels.count(*number, 1);
@@ -98,7 +103,8 @@ pub(crate) fn graph(reached: &mut Reached<'_, '_>, coverage: &mut Coverage) -> R
         Ok(())
     })?;
     small(reached, &ids, &mut details);
-    let graph = Edges::from_rows(lengths.into_iter(), targets).and_then(|edges| Graph::new(edges, label, labels.all));
+    drop(ids);
+    let graph = Edges::from_counts(counts, targets).and_then(|edges| Graph::new(edges, label, labels.all));
     let mut graph = graph.unwrap_or_default();
     graph.drop_leftovers(&all, &details.roots);
     Ok((all, graph, details))

@@ -9,8 +9,10 @@ use rustc_hash::FxHashMap;
 use crate::arenas::ArenaMap;
 use crate::reach::Reached;
 
-/// Objects in a chunk, about: a row group of the file. Few, so that a chunk for each thread takes little memory.
-const CHUNK_OBJECTS: usize = 1 << 18;
+/// Objects in a chunk, about, of which a row group of the file is made. Few, so that a chunk for each thread takes little memory.
+pub(crate) const ROW_GROUP: usize = 1 << 18;
+/// Objects in a chunk, about, that is kept as it is: its references take 16 bytes each until they are joined with the others.
+pub(crate) const KEPT: usize = 1 << 14;
 /// Bytes of an arena for which a word has a bit for each place where an object can stand.
 const WORD_BYTES: u64 = 1024;
 
@@ -45,8 +47,8 @@ pub(crate) struct Ids<'w, 'm> {
 }
 
 impl<'w, 'm> Ids<'w, 'm> {
-    /// Numbers all objects that were found.
-    pub(crate) fn new(reached: &Reached<'w, 'm>) -> Ids<'w, 'm> {
+    /// Numbers all objects that were found, and cuts chunks of about so many.
+    pub(crate) fn new(reached: &Reached<'w, 'm>, chunk_objects: usize) -> Ids<'w, 'm> {
         let arenas = &reached.world().arenas;
         let mut outside = reached.outside.objects.clone();
         outside.sort_unstable();
@@ -61,7 +63,7 @@ impl<'w, 'm> Ids<'w, 'm> {
             chunks: Vec::new(),
             objects: 0,
         };
-        let mut cutter = Cutter::default();
+        let mut cutter = Cutter { most: chunk_objects, ..Cutter::default() };
         let mut from = 0;
         for (i, a) in arenas.all.iter().enumerate() {
             let to = ids.outside.partition_point(|at| *at < a.start);
@@ -86,8 +88,8 @@ impl<'w, 'm> Ids<'w, 'm> {
     }
 
     fn add_outside(&mut self, range: Range<usize>, cutter: &mut Cutter) {
-        for start in range.clone().step_by(CHUNK_OBJECTS) {
-            let some = start..(start + CHUNK_OBJECTS).min(range.end);
+        for start in range.clone().step_by(cutter.most) {
+            let some = start..(start + cutter.most).min(range.end);
             cutter.begin();
             for at in self.outside.get(some.clone()).unwrap_or_default() {
                 self.numbers_outside.insert(*at, cutter.next);
@@ -134,6 +136,8 @@ impl<'w, 'm> Ids<'w, 'm> {
 /// Cuts chunks while pieces come.
 #[derive(Default)]
 struct Cutter {
+    /// Objects in a chunk, about.
+    most: usize,
     /// The number of the next object.
     next: u32,
     chunk: Chunk,
@@ -143,7 +147,7 @@ struct Cutter {
 impl Cutter {
     /// Before a piece.
     fn begin(&mut self) {
-        if (self.next - self.chunk.first) as usize >= CHUNK_OBJECTS {
+        if (self.next - self.chunk.first) as usize >= self.most {
             self.cut();
         }
         if self.chunk.pieces.is_empty() {

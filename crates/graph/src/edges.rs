@@ -14,7 +14,8 @@ impl Edges {
     /// From rows in the order of their nodes: how many targets each node has, and the targets. `None` where the lengths do not add up to
     /// the targets, a target is no node, or there are 2³² edges or more.
     pub fn from_rows(lengths: impl Iterator<Item = u32>, targets: Vec<u32>) -> Option<Edges> {
-        let mut starts = vec![0];
+        let mut starts = Vec::with_capacity(lengths.size_hint().0.saturating_add(1));
+        starts.push(0);
         let mut end = 0u32;
         for length in lengths {
             end = end.checked_add(length)?;
@@ -22,6 +23,19 @@ impl Edges {
         }
         let nodes = starts.len() - 1;
         let whole = end as usize == targets.len() && targets.iter().all(|t| (*t as usize) < nodes);
+        whole.then_some(Edges { starts, targets })
+    }
+
+    /// From rows in the order of their nodes: at i + 1 how many targets node i has, and the targets; the same memory is used on. `None` as
+    /// with [`Edges::from_rows`], and where the first number is not 0.
+    pub fn from_counts(mut starts: Vec<u32>, targets: Vec<u32>) -> Option<Edges> {
+        let mut end = 0u32;
+        for start in &mut starts {
+            end = end.checked_add(*start)?;
+            *start = end;
+        }
+        let nodes = starts.len().checked_sub(1)?;
+        let whole = starts.first() == Some(&0) && end as usize == targets.len() && targets.iter().all(|t| (*t as usize) < nodes);
         whole.then_some(Edges { starts, targets })
     }
 
@@ -100,8 +114,13 @@ impl Edges {
         self.targets.get(self.range(node)).unwrap_or_default()
     }
 
-    /// Leaves out the edges, told by their place among all, that `keep` refuses.
-    pub fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+    /// Where each row begins, and one past the last; and all targets.
+    pub(crate) fn into_rows(self) -> (Vec<u32>, Vec<u32>) {
+        (self.starts, self.targets)
+    }
+
+    /// Leaves out the edges, told by their place among all and their target, that `keep` refuses.
+    pub fn retain(&mut self, mut keep: impl FnMut(usize, u32) -> bool) {
         let mut place = 0;
         let mut kept = 0u32;
         for node in 0..self.len() {
@@ -110,8 +129,8 @@ impl Edges {
                 *start = kept;
             }
             while place < end {
-                if keep(place) {
-                    let target = self.targets.get(place).copied().unwrap_or(NONE);
+                let target = self.targets.get(place).copied().unwrap_or(NONE);
+                if keep(place, target) {
                     if let Some(slot) = self.targets.get_mut(kept as usize) {
                         *slot = target;
                     }
@@ -151,9 +170,12 @@ mod tests {
         let back = edges.reversed();
         assert_eq!([back.of(0), back.of(1), back.of(2)], [&[2][..], &[0, 0, 1], &[0]]);
         let mut some = edges.clone();
-        some.retain(|place| ![0, 3].contains(&place));
+        some.retain(|place, _| ![0, 3].contains(&place));
         assert_eq!([some.of(0), some.of(1), some.of(2)], [&[2, 1][..], &[], &[0]]);
-        assert_eq!(Edges::from_rows([3, 1, 1].into_iter(), vec![1, 2, 1, 1, 0]), Some(edges));
+        assert_eq!(Edges::from_rows([3, 1, 1].into_iter(), vec![1, 2, 1, 1, 0]), Some(edges.clone()));
+        assert_eq!(Edges::from_counts(vec![0, 3, 1, 1], vec![1, 2, 1, 1, 0]), Some(edges));
+        assert_eq!([Edges::from_counts(vec![], vec![]), Edges::from_counts(vec![1, 1], vec![0, 0])], [None, None]);
+        assert_eq!([Edges::from_counts(vec![0, 1], vec![1]), Edges::from_counts(vec![0, 2], vec![0])], [None, None]);
         assert_eq!(Edges::from_rows([1].into_iter(), vec![1]), None);
         assert_eq!(Edges::from_rows([2].into_iter(), vec![0]), None);
         assert!(Edges::default().is_empty() && Edges::default().reversed().is_empty());

@@ -21,7 +21,7 @@ impl Paths {
         Paths::until(edges, roots, follow, &[])
     }
 
-    /// The same, no further than until each of `wanted` is reached; to the end where none is named.
+    /// The same, no further than until each of `wanted` is reached; to the end where none is named. With wanted ones the order is not kept.
     pub fn until(edges: &Edges, roots: &[u32], follow: impl Fn(u32, usize, u32) -> bool, wanted: &[u32]) -> Paths {
         /// Nodes between two looks at what is still wanted.
         const LOOK: usize = 1 << 16;
@@ -30,9 +30,16 @@ impl Paths {
             paths.enter(root, Paths::ROOT);
         }
         let mut done = 0;
+        let mut is_first = true;
         while let Some(&node) = paths.order.get(done) {
-            if done % LOOK == 0 && !wanted.is_empty() && wanted.iter().all(|node| paths.reached(*node)) {
+            if (done == LOOK || is_first) && !wanted.is_empty() && wanted.iter().all(|node| paths.reached(*node)) {
                 break;
+            }
+            is_first = false;
+            if done == LOOK && !wanted.is_empty() {
+                // What was looked at is not asked for again.
+                paths.order.drain(..done);
+                done = 0;
             }
             done += 1;
             for (place, &next) in edges.range(node).zip(edges.of(node)) {
@@ -40,6 +47,9 @@ impl Paths {
                     paths.enter(next, node);
                 }
             }
+        }
+        if !wanted.is_empty() {
+            paths.order = Vec::new();
         }
         paths
     }

@@ -1,15 +1,15 @@
-//! Every reference between objects, by holder: what questions of ownership work on. 8 bytes a reference and 4 an object.
+//! Every reference between objects, by holder: what questions of ownership work on. 6 bytes a reference (8 with more than 65,536 labels) and 4 an object.
 
 use graph::Edges;
 
-use crate::{LinkKind, LinkLabel, Objects, RootLink};
+use crate::{LabelPlaces, LinkKind, LinkLabel, Objects, RootLink};
 
 /// The references of all objects. An object is named by its row in [`Objects`](crate::Objects), which is sorted by address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Graph {
     edges: Edges,
     /// For each edge its label's place in `labels`.
-    label: Vec<u32>,
+    label: LabelPlaces,
     labels: Vec<LinkLabel>,
 }
 
@@ -27,8 +27,8 @@ pub struct Link<'g> {
 
 impl Graph {
     /// `None` where labels and edges do not belong together.
-    pub fn new(edges: Edges, label: Vec<u32>, labels: Vec<LinkLabel>) -> Option<Graph> {
-        let whole = label.len() == edges.edges() && label.iter().all(|l| (*l as usize) < labels.len());
+    pub fn new(edges: Edges, label: LabelPlaces, labels: Vec<LinkLabel>) -> Option<Graph> {
+        let whole = label.len() == edges.edges() && label.iter().all(|l| (l as usize) < labels.len());
         whole.then_some(Graph { edges, label, labels })
     }
 
@@ -41,8 +41,8 @@ impl Graph {
                 *count = count.saturating_add(1);
             }
         };
-        for (target, label) in self.edges.targets().iter().zip(&self.label) {
-            if certain.get(*label as usize).copied().unwrap_or(false) {
+        for (target, label) in self.edges.targets().iter().zip(self.label.iter()) {
+            if certain.get(label as usize).copied().unwrap_or(false) {
                 count(*target);
             }
         }
@@ -57,22 +57,19 @@ impl Graph {
         }
         let explained = self.explained(roots);
         let counts = objects.refcounts();
-        let (labels, label, targets) = (&self.labels, &self.label, self.edges.targets());
-        let keep: Vec<bool> = label
-            .iter()
-            .zip(targets)
-            .map(|(label, target)| {
-                let (found, counted) = (explained.get(*target as usize), counts.get(*target as usize));
-                labels.get(*label as usize).is_some_and(|l| l.certain) || counted > found.map(|n| u64::from(*n)).as_ref()
-            })
-            .collect();
-        let kept = |place: usize| keep.get(place).copied().unwrap_or(true);
-        self.edges.retain(kept);
-        let mut place = 0;
-        self.label.retain(|_| {
-            place += 1;
-            kept(place - 1)
+        let (labels, label) = (&self.labels, &mut self.label);
+        let mut kept = 0;
+        self.edges.retain(|place, target| {
+            let (found, counted) = (explained.get(target as usize), counts.get(target as usize));
+            let is_certain = label.get(place).and_then(|l| labels.get(l as usize)).is_some_and(|l| l.certain);
+            let keep = is_certain || counted > found.map(|n| u64::from(*n));
+            if keep {
+                label.move_down(place, kept);
+                kept += 1;
+            }
+            keep
         });
+        label.truncate(kept);
     }
 
     /// Who refers to whom.
@@ -88,11 +85,11 @@ impl Graph {
     /// The label of an edge, by its place among all.
     #[inline]
     pub fn label(&self, edge: usize) -> Option<&LinkLabel> {
-        self.labels.get(*self.label.get(edge)? as usize)
+        self.labels.get(self.label.get(edge)? as usize)
     }
 
     /// For each edge the place of its label, in the order of [`Graph::edges`].
-    pub fn label_places(&self) -> &[u32] {
+    pub fn label_places(&self) -> &LabelPlaces {
         &self.label
     }
 
@@ -100,7 +97,7 @@ impl Graph {
     pub fn of(&self, holder: u32) -> impl Iterator<Item = Link<'_>> {
         let (mut last, mut nth) = (u32::MAX, 0);
         self.edges.range(holder).zip(self.edges.of(holder)).filter_map(move |(edge, &target)| {
-            let place = *self.label.get(edge)?;
+            let place = self.label.get(edge)?;
             nth = if place == last { nth + 1 } else { 0 };
             last = place;
             Some(Link { target, label: self.labels.get(place as usize)?, nth })

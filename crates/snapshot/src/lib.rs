@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod column;
 mod coverage;
 mod details;
 mod diagnosis;
@@ -19,6 +20,7 @@ mod objects;
 mod target;
 mod types;
 
+pub use column::{Column, LabelPlaces, Number};
 pub use coverage::{Coverage, Gap, GapKind};
 pub use details::{
     ClassRow, CodeRow, Content, Details, FrameRow, LinkKind, LinkLabel, ModuleRow, RegionRow, RootLink, RootPlace, ThreadRow,

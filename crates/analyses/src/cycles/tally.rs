@@ -202,15 +202,15 @@ impl<'o, 's> Tally<'o, 's> {
             let Some(from) = self.local.get(&node).copied() else { continue };
             let mine = owner.get(&node).copied();
             let holder = self.type_of(mine.unwrap_or(node));
-            let places = graph.label_places().get(graph.edges().range(node)).unwrap_or_default();
+            let places = graph.label_places().of(graph.edges().range(node));
             for (target, label) in graph.edges().of(node).iter().zip(places) {
                 let Some(to) = self.local.get(target).copied() else { continue };
                 // From an instance to its own dict is no way.
-                if mine.is_none() && owner.get(target) == Some(&node) && graph.labels().get(*label as usize).is_some_and(is_dict_of) {
+                if mine.is_none() && owner.get(target) == Some(&node) && graph.labels().get(label as usize).is_some_and(is_dict_of) {
                     continue;
                 }
                 let target = self.type_of(owner.get(target).copied().unwrap_or(*target));
-                let label = self.text_of_label.get(*label as usize).copied().unwrap_or(0);
+                let label = self.text_of_label.get(label as usize).copied().unwrap_or(0);
                 let step = self.step(Step { holder, label, target });
                 list.push((from, to, step));
             }

@@ -4,7 +4,7 @@ use graph::Edges;
 use memory::Addr;
 
 use super::decode::Table;
-use crate::{CodeRow, Graph, LinkLabel, ModuleRow, RegionRow, RootLink, ThreadRow};
+use crate::{CodeRow, Graph, LabelPlaces, LinkLabel, ModuleRow, RegionRow, RootLink, ThreadRow};
 
 /// All references, by holder; `rows` is the number of objects.
 pub(crate) fn graph(t: &Table, labels: Vec<LinkLabel>, rows: usize) -> Result<Graph, String> {
@@ -51,7 +51,7 @@ pub(crate) fn graph(t: &Table, labels: Vec<LinkLabel>, rows: usize) -> Result<Gr
     }
     drop(position);
     let targets = order.iter().map(|i| at(&target, *i)).collect();
-    let label = order.iter().map(|i| at(&label, *i)).collect();
+    let label = order.iter().map(|i| at(&label, *i)).collect::<LabelPlaces>();
     let edges = Edges::from_rows(lengths.into_iter(), targets).ok_or("its references do not add up")?;
     Graph::new(edges, label, labels).ok_or_else(|| "its references do not add up".into())
 }

@@ -11,7 +11,7 @@ use super::graph::{graph, Small};
 use super::inspect::{contents, inspect, labels, roots, row_at, Found};
 use super::manifest::{self, Entry, Refused};
 use super::{meta, schema, FileError, Kind, FORMAT};
-use crate::{ClassRow, Collector, Details, Known, Objects, Snapshot, State, Type};
+use crate::{ClassRow, Collector, Column, Details, Known, Objects, Snapshot, State, Type};
 
 /// A snapshot's folder whose list of checksums was read.
 #[derive(Debug)]
@@ -284,8 +284,8 @@ pub(crate) fn objects(t: &Table, types: usize) -> Result<Objects, String> {
         Ok(State::new(*collector, *found, immortal))
     });
     let state = state.collect::<Result<Vec<State>, String>>()?;
-    let bytes = |v: Vec<u64>| v.into_iter().map(Bytes).collect::<Vec<_>>();
+    let bytes = |v: Vec<u64>| v.into_iter().map(Bytes).collect::<Column<Bytes>>();
     let address = address?.into_iter().map(Addr).collect();
-    Objects::of_columns(address, kind, bytes(own?), bytes(footprint?), refcount?, state)
+    Objects::of_columns(address, kind, bytes(own?), bytes(footprint?), refcount?.into_iter().collect(), state)
         .ok_or_else(|| "its columns differ in length".into())
 }

@@ -4,14 +4,14 @@
 use std::ops::Range;
 use std::path::Path;
 
-use memory::{Addr, Bytes};
+use memory::Addr;
 use parquet::data_type::ByteArray;
 
 use super::encode::{Chunk, Encoder, Values};
 use super::out::encoding;
 use super::write::{flag, number, small};
 use super::{schema, FileError};
-use crate::{Details, Facts, Objects, Shape};
+use crate::{Column, Details, Facts, Number, Objects, Shape};
 
 /// Consecutive rows of the table `objects`.
 #[derive(Clone, Debug, Default)]
@@ -89,9 +89,9 @@ impl Packer {
             Values::U32(Box::new(move |some, out| out.extend(some.map(|i| first.wrapping_add(i as u32) as i32)))),
             number(o.addresses(), |a: &Addr| a.0),
             small(o.type_indices(), |t| *t),
-            number(o.own_bytes(), |b: &Bytes| b.0),
-            number(o.footprint_bytes(), |b: &Bytes| b.0),
-            number(o.refcounts(), |n| *n),
+            column(o.own_bytes()),
+            column(o.footprint_bytes()),
+            column(o.refcounts()),
             small(o.states(), |s| s.collector() as u32),
             small(o.states(), |s| s.found() as u32),
             flag(o.states(), |s| s.immortal()),
@@ -158,6 +158,11 @@ pub(crate) fn encoder(table: &str) -> Result<Encoder, FileError> {
     let path = Path::new(table);
     let spec = schema::table(table).ok_or_else(|| FileError::io(path, &std::io::Error::other("no such table")))?;
     Encoder::new(spec).map_err(|e| encoding(path, e))
+}
+
+/// A packed column.
+fn column<T: Number + Sync>(rows: &Column<T>) -> Values<'_> {
+    Values::U64(Box::new(move |some, out| out.extend(some.filter_map(|i| rows.get(i)).map(|n| n.raw() as i64))))
 }
 
 /// Numbers, none where the value is `none`.
