@@ -1,14 +1,18 @@
 """Runs one peer inside the process that it looks at, and prints what it cost as one line of JSON.
 
 usage: peer.py {guppy3,pympler,getsizeof} N
+       peer.py {asizeof,domisize,shpaths,backref,refcycle} N LIMIT_SECONDS
 
 Builds the heap of targets/service_heap.py, then times the peer's summary until its text is there. Prints
 seconds, the growth of the peak RSS while it worked, how many objects it saw, and how many instances of
 Session and Node it counted (none for getsizeof, which sums the collector's containers and no more).
+The second form asks one question about the heap, and is ended by SIGALRM when it takes longer; prints
+the bytes of the answer too, where it is bytes.
 """
 import gc
 import json
 import os
+import signal
 import sys
 import time
 
@@ -56,6 +60,67 @@ def getsizeof():
     return summary, lambda objects: (objects, {})
 
 
+def asizeof(cache):
+    """The deep size of the table of sessions."""
+    from pympler import asizeof
+
+    return asizeof.asizeof(cache)
+
+
+def domisize(cache):
+    """The retained size of the table of sessions."""
+    from guppy import hpy
+
+    return hpy().iso(cache).domisize
+
+
+def shpaths(cache):
+    """The shortest paths to the last session's dict."""
+    from guppy import hpy
+
+    str(hpy().iso(last(cache)).shpaths)
+
+
+def backref(cache):
+    """A chain of references from a module to the last session's dict."""
+    import objgraph
+
+    chain = objgraph.find_backref_chain(last(cache), objgraph.is_proper_module)
+    if len(chain) < 2:
+        raise SystemExit("objgraph found no chain")
+
+
+def refcycle(cache):
+    """The strongly connected components of all that the collector tracks."""
+    import refcycle
+
+    len([c for c in refcycle.snapshot().strongly_connected_components() if len(c) > 1])
+
+
+def last(cache):
+    return cache["user-%d" % (len(cache) - 1)].meta
+
+
+def question(ask, n, limit):
+    global CACHE, NODES
+    gc.disable()
+    CACHE, NODES = build(n)
+    gc.enable()
+    before = status("VmRSS")
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    start = time.perf_counter()
+    answer = ask(CACHE)
+    seconds = time.perf_counter() - start
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    print(json.dumps({
+        "wall_ms": seconds * 1e3,
+        "extra_peak_bytes": max(0, status("VmHWM") - before),
+        "rss_bytes": before,
+        "objects": 0,
+        "answer_bytes": answer,
+    }))
+
+
 def status(key):
     with open("/proc/self/status") as lines:
         for line in lines:
@@ -64,6 +129,10 @@ def status(key):
 
 
 if __name__ == "__main__":
+    asked = {one.__name__: one for one in (asizeof, domisize, shpaths, backref, refcycle)}.get(sys.argv[1])
+    if asked:
+        question(asked, int(sys.argv[2]), float(sys.argv[3]))
+        sys.exit()
     summary, count = {"guppy3": guppy3, "pympler": pympler, "getsizeof": getsizeof}[sys.argv[1]]()
     gc.disable()
     heap = build(int(sys.argv[2]))

@@ -81,6 +81,15 @@ pub(crate) struct Sample {
     /// Instances of `Session` and `Node` that it counted, where it tells; checked against `n`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) counted: Option<[u64; 2]>,
+    /// Of the target's memory that was copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) copied_bytes: Option<u64>,
+    /// The answer, where the question is one about bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) answer_bytes: Option<u64>,
+    /// The tool was ended before it had an answer: its times are the limit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_over_limit: bool,
     /// Of a snapshot that was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) saved: Option<Saved>,
@@ -97,6 +106,12 @@ pub(crate) struct Saved {
     pub(crate) types_ms: f64,
     /// `exuvia object FOLDER ADDRESS`.
     pub(crate) object_ms: f64,
+    /// `exuvia explain FOLDER`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) explain_ms: Option<f64>,
+    /// Its memory at the peak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) explain_peak_bytes: Option<u64>,
 }
 
 impl Machine {

@@ -4,6 +4,7 @@
 //! Never: decides how often, or keeps anything.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,11 +14,18 @@ use nix::sys::resource::{getrusage, UsageWho};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::questions::{Ask, LIMIT_SECONDS, OURS, THEIRS};
 use super::record::{Sample, Saved};
 use crate::trouble::{Doing, Done, Trouble};
 
 /// Peers that run inside the process that they look at.
 pub(crate) const PEERS: &[&str] = &["guppy3", "pympler", "getsizeof"];
+
+/// The word for those peers that are asked who holds what.
+pub(crate) const QUESTIONS: &str = "questions";
+
+/// From this N on nobody is asked questions: some peers take hours there, and exuvia's commands take what `explain` takes.
+const QUESTIONS_BELOW: u64 = 1_000_000;
 
 /// exuvia's looks at one heap: what the samples call them, and their mode.
 pub(crate) const LOOKS: [(&str, &str, &str); 4] = [
@@ -49,7 +57,12 @@ pub(crate) struct Bench<'a> {
 impl Bench<'_> {
     /// What `tool` gives on a heap of size `n` of its own, the answers checked.
     pub(crate) fn samples(&self, tool: &str, n: u64) -> Done<Vec<Sample>> {
-        let samples = if tool == "exuvia" { self.exuvia(n)? } else { vec![self.peer(tool, n)?] };
+        let samples = match tool {
+            "exuvia" => self.exuvia(n)?,
+            QUESTIONS if n >= QUESTIONS_BELOW => Vec::new(),
+            QUESTIONS => THEIRS.iter().map(|ask| self.asked(ask, n)).collect::<Done<_>>()?,
+            _ => vec![self.peer(tool, n)?],
+        };
         for sample in &samples {
             if let Some([sessions, nodes]) = sample.counted.filter(|counted| *counted != [n, n]) {
                 return Err(Trouble::new(format!(
@@ -60,7 +73,7 @@ impl Bench<'_> {
         Ok(samples)
     }
 
-    /// Three looks at one heap, and a snapshot of it. The later ones follow at once and get memory that this machine has at hand; for the first one
+    /// Looks at one heap, questions about it, and a snapshot of it. The later ones follow at once and get memory that this machine has at hand; for the first one
     /// a virtual machine may have to ask its host for every page.
     fn exuvia(&self, n: u64) -> Done<Vec<Sample>> {
         let target = Target::start(&self.python, &self.root.join("bench/targets/service_heap.py"), n)?;
@@ -70,7 +83,14 @@ impl Bench<'_> {
         std::thread::sleep(Duration::from_millis(500));
         let gap_before_ms = target.longest_gap_ms();
         let looks = LOOKS.into_iter().map(|look| self.look(&target, look, n, &pid, target_rss_bytes, gap_before_ms));
-        looks.chain([self.snapshot(n, &pid, target_rss_bytes)]).collect()
+        let mut samples: Vec<Sample> = looks.collect::<Done<_>>()?;
+        if n < QUESTIONS_BELOW {
+            for ask in &OURS {
+                samples.push(self.ask(ask, n, &pid, target_rss_bytes)?);
+            }
+        }
+        samples.push(self.snapshot(n, &pid, target_rss_bytes)?);
+        Ok(samples)
     }
 
     fn look(
@@ -98,8 +118,71 @@ impl Bench<'_> {
             target_rss_bytes,
             objects: told(&answer, "/coverage/objects")? as u64,
             counted: (command == "types").then(|| counted(&answer)),
+            copied_bytes: Some(told(&answer, "/target/copied_bytes")? as u64),
+            answer_bytes: None,
+            is_over_limit: false,
             saved: None,
         })
+    }
+
+    /// Asks exuvia one of the questions.
+    fn ask(&self, ask: &Ask, n: u64, pid: &str, target_rss_bytes: u64) -> Done<Sample> {
+        let newest;
+        let mut arguments = vec![ask.what, pid];
+        match ask.what {
+            "sizes" => arguments.push("__main__:CACHE"),
+            "path" => {
+                let (_, dict) = self.run(&["objects", pid, "--json", "--type", "dict", "--limit", "1"])?;
+                newest = dict
+                    .get("address")
+                    .and_then(Value::as_str)
+                    .ok_or_else(|| Trouble::new("exuvia objects --json has no address"))?
+                    .to_owned();
+                arguments.push(&newest);
+            }
+            _ => {}
+        }
+        arguments.push("--json");
+        let (measured, answer) = self.run(&arguments)?;
+        Ok(Sample {
+            tool: ask.tool.to_owned(),
+            n,
+            wall_ms: measured.wall_ms,
+            pause_ms: told(&answer, "/target/pause_ms")?,
+            second_stop_ms: answer.pointer("/target/second_stop_ms").and_then(Value::as_f64),
+            gap_ms: None,
+            gap_before_ms: None,
+            peak_bytes: measured.peak_bytes,
+            target_rss_bytes,
+            objects: told(&answer, "/coverage/objects")? as u64,
+            counted: None,
+            copied_bytes: Some(told(&answer, "/target/copied_bytes")? as u64),
+            answer_bytes: answer.pointer("/sizes/0/retained_bytes").and_then(Value::as_u64),
+            is_over_limit: false,
+            saved: None,
+        })
+    }
+
+    /// Asks a peer one of the questions; one that takes too long is ended.
+    fn asked(&self, ask: &Ask, n: u64) -> Done<Sample> {
+        let script = self.root.join("bench/peers/peer.py");
+        let arguments = [ask.what, &n.to_string(), &LIMIT_SECONDS.to_string()];
+        let output = Command::new(&self.peers_python).arg(&script).args(arguments).stderr(Stdio::inherit()).output().doing(ask.tool)?;
+        let is_over_limit = output.status.signal() == Some(nix::sys::signal::Signal::SIGALRM as i32);
+        let limit_ms = LIMIT_SECONDS as f64 * 1e3;
+        let answer = match is_over_limit {
+            true => PeerAnswer {
+                wall_ms: limit_ms,
+                extra_peak_bytes: 0,
+                rss_bytes: 0,
+                objects: 0,
+                sessions: None,
+                nodes: None,
+                answer_bytes: None,
+            },
+            false => serde_json::from_slice(&output.stdout).doing(ask.tool)?,
+        };
+        Ok(Sample { is_over_limit, ..answer.sample(ask.tool, n) })
     }
 
     /// Saves the heap and asks the folder.
@@ -116,6 +199,7 @@ impl Bench<'_> {
         let address =
             sessions.get("address").and_then(Value::as_str).ok_or_else(|| Trouble::new("exuvia objects --json has no address"))?;
         let (object, _) = self.run(&["object", &name, address, "--json"])?;
+        let (explain, _) = self.run(&["explain", &name, "--json"])?;
         std::fs::remove_dir_all(&folder).doing(folder.display())?;
         Ok(Sample {
             tool: SNAPSHOT.to_owned(),
@@ -129,11 +213,16 @@ impl Bench<'_> {
             target_rss_bytes,
             objects: told(&answer, "/coverage/objects")? as u64,
             counted: Some(counted(&counts)),
+            copied_bytes: answer.pointer("/target/copied_bytes").and_then(Value::as_u64),
+            answer_bytes: None,
+            is_over_limit: false,
             saved: Some(Saved {
                 after_copy_ms: told(&answer, "/after_copy_ms")?,
                 bytes: told(&answer, "/written_bytes")? as u64,
                 types_ms: types.wall_ms,
                 object_ms: object.wall_ms,
+                explain_ms: Some(explain.wall_ms),
+                explain_peak_bytes: Some(explain.peak_bytes),
             }),
         })
     }
@@ -165,21 +254,7 @@ impl Bench<'_> {
         let output =
             Command::new(&self.peers_python).arg(&script).args([tool, &n.to_string()]).stderr(Stdio::inherit()).output().doing(tool)?;
         let answer: PeerAnswer = serde_json::from_slice(&output.stdout).doing(tool)?;
-        Ok(Sample {
-            tool: tool.to_owned(),
-            n,
-            wall_ms: answer.wall_ms,
-            // It works in the target's only thread, with the lock held.
-            pause_ms: answer.wall_ms,
-            second_stop_ms: None,
-            gap_ms: None,
-            gap_before_ms: None,
-            peak_bytes: answer.extra_peak_bytes,
-            target_rss_bytes: answer.rss_bytes,
-            objects: answer.objects,
-            counted: answer.sessions.zip(answer.nodes).map(|(sessions, nodes)| [sessions, nodes]),
-            saved: None,
-        })
+        Ok(answer.sample(tool, n))
     }
 }
 
@@ -205,6 +280,30 @@ struct PeerAnswer {
     objects: u64,
     sessions: Option<u64>,
     nodes: Option<u64>,
+    answer_bytes: Option<u64>,
+}
+
+impl PeerAnswer {
+    fn sample(&self, tool: &str, n: u64) -> Sample {
+        Sample {
+            tool: tool.to_owned(),
+            n,
+            wall_ms: self.wall_ms,
+            // It works in the target's only thread, with the lock held.
+            pause_ms: self.wall_ms,
+            second_stop_ms: None,
+            gap_ms: None,
+            gap_before_ms: None,
+            peak_bytes: self.extra_peak_bytes,
+            target_rss_bytes: self.rss_bytes,
+            objects: self.objects,
+            counted: self.sessions.zip(self.nodes).map(|(sessions, nodes)| [sessions, nodes]),
+            copied_bytes: None,
+            answer_bytes: self.answer_bytes,
+            is_over_limit: false,
+            saved: None,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 
+use super::questions;
 use super::record::{Record, Sample, Saved};
 
 /// Around the section in the README.
@@ -17,7 +18,6 @@ const TOOLS: &[(&str, &str)] = &[
     ("exuvia fork again", "`exuvia types`, from outside (fork), second look right after it"),
     ("exuvia", "`exuvia types --mode freeze`, from outside, first look"),
     ("exuvia again", "`exuvia types --mode freeze`, from outside, a look right after another"),
-    ("exuvia explain", "`exuvia explain`, from outside (fork): owners, dominators, counts, cycles, findings"),
     ("guppy3", "guppy3 `hpy().heap()`, in the process"),
     ("pympler", "pympler `muppy` + `summary`, in the process"),
     ("getsizeof", "`sum(map(sys.getsizeof, gc.get_objects()))`, in the process: no types, and containers only"),
@@ -52,6 +52,7 @@ pub(crate) fn section(records: &[Record]) -> String {
         text.extend(rows.into_iter().map(|(_, row)| row));
     }
     text += &snapshots(&samples);
+    text += &questions::section(&alike);
     let machine = &newest.machine;
     // The newest run may have been one of exuvia alone.
     let peers = alike.iter().rev().find(|record| !record.peers.is_empty()).map(|record| record.peers.join(", ")).unwrap_or_default();
@@ -116,7 +117,7 @@ pub(crate) fn written_into(readme: &str, section: &str) -> Option<String> {
 }
 
 /// `3.3 M objects, 227 MiB`: what exuvia saw, since it alone sees all.
-fn heap(samples: &[&Sample]) -> String {
+pub(super) fn heap(samples: &[&Sample]) -> String {
     let of = |tool: Option<&str>, value: fn(&Sample) -> f64| {
         median(samples.iter().filter(|sample| tool.is_none_or(|tool| sample.tool.starts_with(tool))).map(|sample| value(sample)).collect())
     };
@@ -126,14 +127,14 @@ fn heap(samples: &[&Sample]) -> String {
 }
 
 /// The middle value, or the mean of the two.
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;
     let lower = *values.get((values.len() - 1) / 2)?;
     Some((lower + upper) / 2.0)
 }
 
-fn time(ms: f64) -> String {
+pub(super) fn time(ms: f64) -> String {
     match ms {
         ms if ms < 1000.0 => format!("{ms:.0} ms"),
         ms if ms < 10_000.0 => format!("{:.2} s", ms / 1e3),
@@ -141,7 +142,7 @@ fn time(ms: f64) -> String {
     }
 }
 
-fn bytes(bytes: f64) -> String {
+pub(super) fn bytes(bytes: f64) -> String {
     const MIB: f64 = 1024.0 * 1024.0;
     match bytes / MIB {
         mib if mib < 1024.0 => format!("{mib:.0} MiB"),
@@ -168,6 +169,9 @@ pub(crate) mod tests {
             target_rss_bytes: 227 << 20,
             objects: 3_340_000,
             counted: Some([300_000, 300_000]),
+            copied_bytes: None,
+            answer_bytes: None,
+            is_over_limit: false,
             saved: None,
         };
         Record {
@@ -202,7 +206,14 @@ pub(crate) mod tests {
     fn snapshots_have_a_table_of_their_own() {
         let mut one = record("2026-01-02T00:00:00Z", "new", &[("exuvia snapshot", 900.0), ("exuvia", 500.0)]);
         assert!(!section(&[one.clone()]).contains("bytes an object"));
-        one.samples[0].saved = Some(Saved { after_copy_ms: 700.0, bytes: 3_340_000 * 2, types_ms: 10.0, object_ms: 50.0 });
+        one.samples[0].saved = Some(Saved {
+            after_copy_ms: 700.0,
+            bytes: 3_340_000 * 2,
+            types_ms: 10.0,
+            object_ms: 50.0,
+            explain_ms: None,
+            explain_peak_bytes: None,
+        });
         let text = section(&[one]);
         assert!(text.contains("| 3.3 M objects, 227 MiB | 700 ms | 900 ms | 2.0 | 64 MiB | 10 ms | 50 ms |"), "{text}");
     }
