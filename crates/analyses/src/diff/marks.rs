@@ -49,7 +49,7 @@ impl Marks {
                 let mark = |name: u32, to: u32| {
                     let state = objects.states().get(to as usize)?;
                     let target = *objects.addresses().get(to as usize)?;
-                    let alone = objects.refcounts().get(to as usize) == Some(&1);
+                    let alone = objects.refcounts().get(to as usize) == Some(1);
                     (!state.immortal()).then_some(Mark { name, target, row: to, alone })
                 };
                 let dict = graph.named(row as u32, LinkKind::Field, "__dict__");
