@@ -8,6 +8,7 @@ use memory::Bytes;
 use rustc_hash::FxHashMap;
 use snapshot::{LinkKind, Snapshot};
 
+use crate::calls::Calls;
 use crate::finding::{rank, Finding, Saves, Sure};
 use crate::ownership::{Hold, Ownership};
 use crate::place::{is_standard, Place, Places};
@@ -57,6 +58,7 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
     let ownership = Ownership::of(snapshot)?;
     let below = ownership.tree.below();
     let places = Places::of(ownership.objects, ownership.graph, ownership.details);
+    let calls = Calls::of(&ownership);
     let mut retained = retained_in(&ownership, &below, Some(usize::MAX));
     fold_away(&mut retained);
     let whole = retained.whole;
@@ -64,11 +66,11 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
     let mut findings = Vec::new();
     for owner in retained.owners.iter().filter(|owner| owner.owners == 1 && !owner.is_rest) {
         let entries = entries(&ownership, owner);
-        let place = place(&ownership, &places, owner);
-        if let Some(growing) = entries.as_ref().and_then(|e| growing(&ownership, &below, owner, e, place.clone())) {
-            findings.push(growing);
-        }
-        if retained.share(owner.retained_bytes) >= SUSPECT_SHARE || findings.last().is_some_and(|f| f.title.contains(&owner.path)) {
+        let place = place(&ownership, &places, &calls, owner);
+        let growing = entries.as_ref().and_then(|e| growing(&ownership, &below, owner, e, place.clone()));
+        let grows = growing.is_some();
+        findings.extend(growing);
+        if grows || retained.share(owner.retained_bytes) >= SUSPECT_SHARE {
             suspects.push(Suspect {
                 path: owner.path.clone(),
                 type_name: owner.type_name.clone(),
@@ -147,6 +149,15 @@ fn growing(ownership: &Ownership<'_>, below: &Edges, owner: &Owner, entries: &En
     {
         return None;
     }
+    // Its own bound holds it: a deque's maxlen, an lru_cache's maxsize.
+    let known = known_bound(ownership, owner);
+    if matches!(known, Some(Some(_))) {
+        return None;
+    }
+    let (what, advice) = match known {
+        Some(None) => (format!("{}, an lru_cache without maxsize,", owner.path.trim_end_matches(".cache")), "give it one"),
+        _ => (owner.path.clone(), "bound it"),
+    };
     let bound = bound(entries.count);
     // What each entry keeps alive with the container: itself and, in a dict, its key.
     let held: u64 = below.of(owner.node).iter().map(|child| ownership.retained(*child)).sum();
@@ -155,7 +166,7 @@ fn growing(ownership: &Ownership<'_>, below: &Edges, owner: &Owner, entries: &En
     let alone = entries.nodes.iter().filter(|node| ownership.tree.above(**node) == Some(owner.node)).count();
     Some(Finding {
         id: "retained",
-        title: format!("{} holds {} {}: bound it", owner.path, grouped(entries.count), entries.type_name),
+        title: format!("{what} holds {} {}: {advice}", grouped(entries.count), entries.type_name),
         saving_bytes: Bytes(saving),
         known: Sure::Estimated,
         place,
@@ -170,6 +181,13 @@ fn growing(ownership: &Ownership<'_>, below: &Edges, owner: &Owner, entries: &En
         ),
         saves: Saves::At(vec![(owner.node, saving)]),
     })
+}
+
+/// The bound of an owner's own: of the container itself, or of the lru_cache whose table it is.
+fn known_bound(ownership: &Ownership<'_>, owner: &Owner) -> Option<Option<u64>> {
+    let of = |node: u32| ownership.details.bounds.iter().find(|row| row.object == node).map(|row| row.bound);
+    let before = owner.steps.iter().rev().nth(1).filter(|_| owner.steps.last().is_some_and(|last| last.text == ".cache"));
+    of(owner.node).or_else(|| of(before?.node))
 }
 
 /// The power of ten below a tenth of the entries: 1,000 for 10,644, 100 for 2,000.
@@ -195,8 +213,11 @@ pub(crate) fn grouped(n: usize) -> String {
 }
 
 /// Where an owner is kept: the class of the nearest instance on its way, else the module.
-fn place(ownership: &Ownership<'_>, places: &Places<'_>, owner: &Owner) -> Option<Place> {
+fn place(ownership: &Ownership<'_>, places: &Places<'_>, calls: &Calls<'_, '_>, owner: &Owner) -> Option<Place> {
     for step in owner.steps.iter().rev() {
+        if let Some(place) = calls.place(step.node) {
+            return Some(place);
+        }
         if let Some(dict) = ownership.modules.contains_key(&step.node).then_some(step.node) {
             let name = ownership.modules.get(&dict);
             let file = ownership.details.modules.iter().find(|module| Some(&module.name.as_str()) == name).and_then(|m| m.file.clone());

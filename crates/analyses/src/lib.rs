@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod calls;
 pub mod cycles;
 pub mod diff;
 pub mod explain;

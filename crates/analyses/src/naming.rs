@@ -6,6 +6,7 @@ use graph::Paths;
 use rustc_hash::FxHashMap;
 use snapshot::{Link, LinkKind, RootLink};
 
+use crate::calls::Calls;
 use crate::ownership::{Hold, Ownership};
 
 /// Steps of a way that are shown; of a longer one the middle is left out.
@@ -17,6 +18,7 @@ pub struct Names<'o, 's> {
     ownership: &'o Ownership<'s>,
     paths: Paths,
     roots: FxHashMap<u32, &'o RootLink>,
+    calls: Calls<'o, 's>,
 }
 
 /// One step of a way.
@@ -51,7 +53,7 @@ impl<'o, 's> Names<'o, 's> {
         for root in ownership.details.roots.iter().filter(|root| root.certain).chain(&ownership.details.roots) {
             roots.entry(root.target).or_insert(root);
         }
-        Names { ownership, paths, roots }
+        Names { ownership, paths, roots, calls: Calls::of(ownership) }
     }
 
     /// Whether there is a way.
@@ -90,7 +92,45 @@ impl<'o, 's> Names<'o, 's> {
             }
             short.push(step);
         }
-        short
+        self.with_calls(short)
+    }
+
+    /// A way that leads through a task of asyncio begins there: that is what people know, not the loop's queue of callbacks that holds it.
+    /// A generator on the way says which it is; what stands between it and its locals is left out.
+    fn with_calls(&self, steps: Vec<Step>) -> Vec<Step> {
+        let task = steps.iter().rposition(|step| self.calls.is_task(step.node));
+        let is_call = |node: u32| self.calls.is_call(node) || self.calls.is_task(node);
+        if task.is_none() && !steps.iter().any(|step| is_call(step.node)) {
+            return steps;
+        }
+        let mut told: Vec<Step> = Vec::with_capacity(steps.len());
+        for mut step in steps.into_iter().skip(task.unwrap_or(0)) {
+            let last = told.last().map(|last| last.node);
+            let after_call = last.is_some_and(is_call);
+            match (self.calls.told(step.node), last) {
+                // Its coroutine is in the task's own words.
+                (Some(_), Some(last)) if self.calls.is_task(last) && self.calls.of_task(last) == Some(step.node) => {
+                    step.text = String::new();
+                }
+                (Some(what), _) if self.calls.is_task(step.node) => step.text = what,
+                (Some(what), Some(_)) if after_call => step.text = format!(" → {what}"),
+                (Some(what), _) => step.text = format!("{} ({what})", step.text),
+                // To 3.10 its frame is an object of its own.
+                (None, Some(last)) if after_call && matches!(step.text.as_str(), ".gi_frame" | ".cr_frame" | ".ag_frame") => {
+                    step.text = String::new();
+                    step.node = last;
+                }
+                (None, _) if after_call && step.text.starts_with(" local ") => step.text = format!(" →{}", step.text),
+                _ => {}
+            }
+            told.push(step);
+        }
+        told
+    }
+
+    /// What a task or a call that waits is.
+    pub(crate) fn told(&self, node: u32) -> Option<String> {
+        self.calls.told(node)
     }
 
     /// How a root is written.

@@ -201,7 +201,8 @@ impl<F: Fn(u32, usize, u32) -> bool> Tree<'_, '_, '_, F> {
                 Some(index) if single => format!("[{index}]"),
                 _ => std::mem::take(&mut group.text),
             };
-            steps.push(Step { node, text });
+            let told = if single { self.names.told(node).map(|what| format!(" ({what})")) } else { None };
+            steps.push(Step { node, text: text + told.as_deref().unwrap_or_default() });
             let is_end = group.nodes.iter().any(|node| self.ends.contains(node));
             let mut next = self.ordered(self.children(&group));
             let goes_on = !is_end && next.len() == 1 && next.first().is_some_and(|g| g.nodes.len() == group.nodes.len());

@@ -183,11 +183,14 @@ impl<'o, 's> Classes<'o, 's> {
         }
         let mut present_slots = 0;
         let mut without = Vec::new();
+        // A class of C may be on the heap too; only one whose instances have a dict has this in its namespace, or inherits it.
+        let mut has_dict = false;
         for &class in &order {
             let dict = graph.named(class, LinkKind::Field, "__dict__")?;
             let mut has_slots = false;
             for link in graph.of(dict).filter(|link| link.label.kind == LinkKind::Attribute) {
                 has_slots |= link.label.name.as_deref() == Some("__slots__");
+                has_dict |= link.label.name.as_deref() == Some("__dict__");
                 present_slots += u64::from(self.ownership.type_name(link.target) == "member_descriptor");
                 let code = graph.named(link.target, LinkKind::Field, "__code__");
                 if code.is_some_and(|code| frozen.contains(&code)) {
@@ -198,7 +201,7 @@ impl<'o, 's> Classes<'o, 's> {
                 without.push(class);
             }
         }
-        (!without.is_empty()).then_some(Class { without, order, present_slots })
+        (has_dict && !without.is_empty()).then_some(Class { without, order, present_slots })
     }
 
     fn smallest(&self, nodes: &[Option<u32>]) -> u64 {

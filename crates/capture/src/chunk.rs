@@ -5,11 +5,11 @@ use cpython::heap::TypeCache;
 use cpython::objects::Kind;
 use cpython::types::TypeInfo;
 use cpython::visit::{Torn, Visitor};
-use cpython::{names, Label, Obj};
+use cpython::{calls, names, Label, Obj};
 use memory::{Addr, Bytes, Memory};
 use rayon::prelude::*;
 use snapshot::file::{FileError, ObjectRows, PackedLinks, PackedObjects, Packer};
-use snapshot::{CodeRow, Details, ModuleRow, Object, Objects, Shape, State, Unit};
+use snapshot::{BoundRow, CallRow, CodeRow, Details, ModuleRow, Object, Objects, Shape, State, TaskRow, Unit};
 
 use crate::briefs;
 use crate::edges::{Edge, Teller};
@@ -46,6 +46,23 @@ pub(crate) struct Done {
     pub(crate) labels: Vec<Key>,
     pub(crate) codes: Vec<CodeRow>,
     pub(crate) modules: Vec<ModuleRow>,
+    pub(crate) said: Said,
+}
+
+/// What objects say of themselves.
+#[derive(Default)]
+pub(crate) struct Said {
+    pub(crate) calls: Vec<CallRow>,
+    pub(crate) tasks: Vec<TaskRow>,
+    pub(crate) bounds: Vec<BoundRow>,
+}
+
+impl Said {
+    pub(crate) fn add_to(mut self, details: &mut Details) {
+        details.calls.append(&mut self.calls);
+        details.tasks.append(&mut self.tasks);
+        details.bounds.append(&mut self.bounds);
+    }
 }
 
 /// The rows of a chunk.
@@ -96,7 +113,7 @@ impl<'w, 'm> Walk<'_, 'w, 'm> {
         let arenas = &self.reached.world().arenas;
         room.rows.begin(chunk.first);
         let gather = Gather::new(self.packer, std::mem::take(&mut room.buffers));
-        let mut making = Making { walk: self, room, gather, codes: Vec::new(), modules: Vec::new() };
+        let mut making = Making { walk: self, room, gather, codes: Vec::new(), modules: Vec::new(), said: Said::default() };
         for piece in &chunk.pieces {
             match piece {
                 Piece::Arena(arena) => {
@@ -125,6 +142,7 @@ struct Making<'r, 'a, 'w, 'm> {
     gather: Gather<'a>,
     codes: Vec<CodeRow>,
     modules: Vec<ModuleRow>,
+    said: Said,
 }
 
 impl<'m> Making<'_, '_, '_, 'm> {
@@ -213,8 +231,22 @@ impl<'m> Making<'_, '_, '_, 'm> {
         if self.walk.values {
             self.room.rows.values.extend(briefs::value(heap, o, t).map(|v| (id, v)));
         }
-        if t.decoder.kind == Kind::Code {
-            self.codes.push(code_row(heap, o.addr, id));
+        match t.decoder.kind {
+            Kind::Code => self.codes.push(code_row(heap, o.addr, id)),
+            Kind::Generator => self.said.calls.extend(calls::call(heap, o, t).map(|call| CallRow {
+                object: id,
+                name: call.name,
+                code: self.walk.ids.of(call.code),
+                globals: self.walk.ids.of(call.globals),
+                line: call.line,
+            })),
+            Kind::Plain => self.said.tasks.extend(calls::task_name(heap, o, t).map(|name| TaskRow { object: id, name })),
+            Kind::Deque | Kind::LruCache => self.said.bounds.extend(match calls::bound(heap, o, t) {
+                Some(calls::Bound::AtMost(bound)) => Some(BoundRow { object: id, bound: Some(bound) }),
+                Some(calls::Bound::None) if t.decoder.kind == Kind::LruCache => Some(BoundRow { object: id, bound: None }),
+                _ => None,
+            }),
+            _ => {}
         }
         length
     }
@@ -226,7 +258,7 @@ impl<'m> Making<'_, '_, '_, 'm> {
             Some(packer) => Rows::Packed { objects: packer.objects(&self.room.rows)?, links: packed },
             None => Rows::Plain { objects: std::mem::take(&mut self.room.rows.objects), links },
         };
-        Ok(Done { rows, labels, codes: self.codes, modules: self.modules })
+        Ok(Done { rows, labels, codes: self.codes, modules: self.modules, said: self.said })
     }
 }
 

@@ -53,6 +53,7 @@ pub(crate) fn everything(
         }
         details.codes.append(&mut chunk.codes);
         details.modules.append(&mut chunk.modules);
+        chunk.said.add_to(&mut details);
         Ok(())
     })?;
     details.labels = labels.all;
@@ -100,6 +101,7 @@ pub(crate) fn graph(reached: &mut Reached<'_, '_>, coverage: &mut Coverage) -> R
         }
         details.codes.append(&mut chunk.codes);
         details.modules.append(&mut chunk.modules);
+        chunk.said.add_to(&mut details);
         Ok(())
     })?;
     small(reached, &ids, &mut details);

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod calls;
 pub mod heap;
 pub mod layout;
 pub mod lines;

@@ -29,6 +29,12 @@ pub struct Details {
     pub classes: Vec<ClassRow>,
     /// Mapped memory.
     pub regions: Vec<RegionRow>,
+    /// Generators, coroutines and async generators that are not at their end.
+    pub calls: Vec<CallRow>,
+    /// Tasks of asyncio.
+    pub tasks: Vec<TaskRow>,
+    /// Containers that know a bound of their own.
+    pub bounds: Vec<BoundRow>,
 }
 
 impl Details {
@@ -237,6 +243,39 @@ pub struct ClassRow {
     pub name: String,
     /// The line on which its statement begins, decorators included: `__firstlineno__`, which it has from 3.13 on.
     pub first_line: Option<u32>,
+}
+
+/// A generator, coroutine or async generator that is not at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallRow {
+    /// The object's row.
+    pub object: u32,
+    /// Its qualified name.
+    pub name: String,
+    /// Its code object's row.
+    pub code: Option<u32>,
+    /// Its globals' row.
+    pub globals: Option<u32>,
+    /// The line on which it stands.
+    pub line: Option<u32>,
+}
+
+/// A task of asyncio.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskRow {
+    /// The object's row.
+    pub object: u32,
+    /// Its name.
+    pub name: String,
+}
+
+/// A container that may have a bound of its own: a deque with one, an lru_cache with or without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoundRow {
+    /// The object's row.
+    pub object: u32,
+    /// How many it holds at most; `None` for without.
+    pub bound: Option<u64>,
 }
 
 /// A module.

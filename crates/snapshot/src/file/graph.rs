@@ -4,7 +4,7 @@ use graph::Edges;
 use memory::Addr;
 
 use super::decode::Table;
-use crate::{CodeRow, Graph, LabelPlaces, LinkLabel, ModuleRow, RegionRow, RootLink, ThreadRow};
+use crate::{BoundRow, CallRow, CodeRow, Graph, LabelPlaces, LinkLabel, ModuleRow, RegionRow, RootLink, TaskRow, ThreadRow};
 
 /// All references, by holder; `rows` is the number of objects.
 pub(crate) fn graph(t: &Table, labels: Vec<LinkLabel>, rows: usize) -> Result<Graph, String> {
@@ -92,6 +92,29 @@ impl Small {
         let roots = super::inspect::roots(t)?;
         self.known(roots.iter().map(|root| root.target).collect())?;
         Ok(roots)
+    }
+
+    /// Calls that are not at their end.
+    pub(crate) fn calls(&self, t: &Table) -> Result<Vec<CallRow>, String> {
+        let known = |rows: Vec<Option<u32>>| -> Result<Vec<Option<u32>>, String> {
+            self.known(rows.iter().flatten().copied().collect())?;
+            Ok(rows)
+        };
+        let columns = self.known(t.u32s("object")?)?.into_iter().zip(t.texts("name")?);
+        let columns = columns.zip(known(t.optional_u32s("code")?)?).zip(known(t.optional_u32s("globals")?)?).zip(t.optional_u32s("line")?);
+        Ok(columns.map(|((((object, name), code), globals), line)| CallRow { object, name, code, globals, line }).collect())
+    }
+
+    /// Tasks of asyncio.
+    pub(crate) fn tasks(&self, t: &Table) -> Result<Vec<TaskRow>, String> {
+        let columns = self.known(t.u32s("object")?)?.into_iter().zip(t.texts("name")?);
+        Ok(columns.map(|(object, name)| TaskRow { object, name }).collect())
+    }
+
+    /// Containers with a bound of their own.
+    pub(crate) fn bounds(&self, t: &Table) -> Result<Vec<BoundRow>, String> {
+        let columns = self.known(t.u32s("object")?)?.into_iter().zip(t.optional_u64s("bound")?);
+        Ok(columns.map(|(object, bound)| BoundRow { object, bound }).collect())
     }
 
     /// Mapped memory.

@@ -108,6 +108,9 @@ impl Reader {
             classes: self.table("types", |t| classes(t, &snapshot.types))?,
             threads: self.table("threads", Small::threads)?,
             regions: self.table("regions", Small::regions)?,
+            calls: self.later("calls", |t| small.calls(t))?,
+            tasks: self.later("tasks", |t| small.tasks(t))?,
+            bounds: self.later("bounds", |t| small.bounds(t))?,
             ..Details::default()
         };
         if let Some(objects) = &mut snapshot.objects {
@@ -183,6 +186,16 @@ impl Reader {
     /// Opens a table and reads from it.
     fn table<R>(&self, name: &str, read: impl FnOnce(&Table) -> Result<R, String>) -> Result<R, FileError> {
         self.right(name, read(&self.opened(name)?))
+    }
+
+    /// The same of a table that the first programs which wrote folders did not write.
+    fn later<R: Default>(&self, name: &str, read: impl FnOnce(&Table) -> Result<R, String>) -> Result<R, FileError> {
+        let is_there = schema::table(name).is_some_and(|spec| self.entries.iter().any(|e| e.name == spec.file()));
+        if is_there {
+            self.table(name, read)
+        } else {
+            Ok(R::default())
+        }
     }
 
     /// Opens a table after its checksum was found right.

@@ -279,6 +279,30 @@ pub const TABLES: &[TableSpec] = &[
             column("path", Kind::Text, "file or name; empty for anonymous memory"),
         ],
     },
+    TableSpec {
+        name: "calls",
+        row: "one generator, coroutine or async generator that is not at its end",
+        columns: &[
+            column("object", Kind::Row, "its `objects.object`"),
+            column("name", Kind::Text, "its qualified name"),
+            optional("code", Kind::Row, "its code object, a `code.object`"),
+            optional("globals", Kind::Row, "its globals, the `__dict__` of a module as a rule"),
+            optional("line", Kind::Code, "the line on which it stands; its first one where it has not begun"),
+        ],
+    },
+    TableSpec {
+        name: "tasks",
+        row: "one task of asyncio",
+        columns: &[column("object", Kind::Row, "its `objects.object`"), column("name", Kind::Text, "what `get_name()` says")],
+    },
+    TableSpec {
+        name: "bounds",
+        row: "one deque with a `maxlen`, or one functools.lru_cache",
+        columns: &[
+            column("object", Kind::Row, "its `objects.object`"),
+            optional("bound", Kind::Size, "how many it holds at most; NULL for an lru_cache without `maxsize`"),
+        ],
+    },
 ];
 
 #[cfg(test)]

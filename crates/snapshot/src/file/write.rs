@@ -88,6 +88,20 @@ pub(crate) fn groups(snapshot: &Snapshot, spec: &TableSpec, encoder: &Encoder) -
             let c = &d.codes;
             all(c.len(), &[small(c, |c| c.object), text(c, |c| &c.name), text(c, |c| &c.file), small(c, |c| c.first_line)])
         }
+        "calls" => {
+            let c = &d.calls;
+            let columns =
+                [small(c, |c| c.object), text(c, |c| &c.name), smalls(c, |c| c.code), smalls(c, |c| c.globals), smalls(c, |c| c.line)];
+            all(c.len(), &columns)
+        }
+        "tasks" => {
+            let t = &d.tasks;
+            all(t.len(), &[small(t, |t| t.object), text(t, |t| &t.name)])
+        }
+        "bounds" => {
+            let b = &d.bounds;
+            all(b.len(), &[small(b, |b| b.object), numbers(b, |b| b.bound)])
+        }
         "regions" => {
             let r = &d.regions;
             let columns =
@@ -138,6 +152,16 @@ fn smalls<'a, T: Sync>(rows: &'a [T], get: impl Fn(&T) -> Option<u32> + Sync + '
             let number = get(row);
             levels.push(i16::from(number.is_some()));
             values.extend(number.map(|n| n as i32));
+        }
+    }))
+}
+
+fn numbers<'a, T: Sync>(rows: &'a [T], get: impl Fn(&T) -> Option<u64> + Sync + 'a) -> Values<'a> {
+    Values::U64s(Box::new(move |some, values, levels| {
+        for row in part(rows, some) {
+            let number = get(row);
+            levels.push(i16::from(number.is_some()));
+            values.extend(number.map(|n| n as i64));
         }
     }))
 }
