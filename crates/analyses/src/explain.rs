@@ -8,8 +8,10 @@ use memory::Bytes;
 use rustc_hash::FxHashMap;
 use snapshot::{LinkKind, Snapshot};
 
+use crate::accumulation::{self, Accumulation};
 use crate::calls::Calls;
 use crate::finding::{rank, Finding, Saves, Sure};
+use crate::naming::Names;
 use crate::ownership::{Hold, Ownership};
 use crate::place::{is_standard, Place, Places};
 use crate::retained::{retained_in, Owner, Retained};
@@ -51,6 +53,10 @@ pub struct Suspect {
     pub entries: Option<(u64, String)>,
     /// Where it is made or kept, as far as the source tells.
     pub place: Option<Place>,
+    /// How many objects the suspect is: 1, or the size of a group of like objects that no one of them holds.
+    pub objects: u64,
+    /// Where its memory comes together; of a group nothing is said.
+    pub accumulation: Option<Accumulation>,
 }
 
 /// Explains a snapshot with its graph; `None` where it has none.
@@ -64,20 +70,33 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
     let whole = retained.whole;
     let mut suspects = Vec::new();
     let mut findings = Vec::new();
-    for owner in retained.owners.iter().filter(|owner| owner.owners == 1 && !owner.is_rest) {
+    let mut places_of_suspects = Vec::new();
+    for owner in retained.owners.iter().filter(|owner| !owner.is_rest) {
+        let is_big = retained.share(owner.retained_bytes) >= SUSPECT_SHARE;
+        if owner.owners > 1 {
+            if is_big {
+                let entries = Some((owner.owners, owner.type_name.clone()));
+                let place = place(&ownership, &places, &calls, owner);
+                suspects.push(suspect(owner, entries, place));
+                places_of_suspects.push(None);
+            }
+            continue;
+        }
         let entries = entries(&ownership, owner);
         let place = place(&ownership, &places, &calls, owner);
         let growing = entries.as_ref().and_then(|e| growing(&ownership, &below, owner, e, place.clone()));
         let grows = growing.is_some();
         findings.extend(growing);
-        if grows || retained.share(owner.retained_bytes) >= SUSPECT_SHARE {
-            suspects.push(Suspect {
-                path: owner.path.clone(),
-                type_name: owner.type_name.clone(),
-                retained_bytes: owner.retained_bytes,
-                entries: entries.map(|e| (e.count as u64, e.type_name)),
-                place,
-            });
+        if grows || is_big {
+            suspects.push(suspect(owner, entries.map(|e| (e.count as u64, e.type_name)), place));
+            places_of_suspects.push(Some(accumulation::find(&ownership, &below, owner.node)));
+        }
+    }
+    let wanted: Vec<u32> = places_of_suspects.iter().flatten().flat_map(|found| [found.from, found.at]).collect();
+    if !wanted.is_empty() {
+        let names = Names::of(&ownership, &wanted);
+        for (suspect, found) in suspects.iter_mut().zip(places_of_suspects) {
+            suspect.accumulation = found.and_then(|found| accumulation::described(&ownership, &below, &names, found));
         }
     }
     drop(below);
@@ -92,6 +111,18 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
     rank(&mut findings);
     cut(&mut retained);
     Some(Explanation { retained, suspects, findings })
+}
+
+fn suspect(owner: &Owner, entries: Option<(u64, String)>, place: Option<Place>) -> Suspect {
+    Suspect {
+        path: owner.path.clone(),
+        type_name: owner.type_name.clone(),
+        retained_bytes: owner.retained_bytes,
+        entries,
+        place,
+        objects: owner.owners,
+        accumulation: None,
+    }
 }
 
 /// What the interpreter itself consists of is no news: it goes to the rest.

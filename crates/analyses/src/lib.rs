@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod accumulation;
 pub mod calls;
 pub mod cycles;
 pub mod diff;

@@ -172,11 +172,21 @@ fn explain_names_what_was_planted_and_nothing_in_a_clean_program() {
         assert!(answer["sentence"].as_str().unwrap().contains(titles[0]), "{answer:#?}");
         let suspects = answer["suspects"].as_array().unwrap();
         assert!(suspects.iter().any(|s| s["path"] == "__main__.Holder.shared" && s["entries"] == 1000), "{suspects:#?}");
+        // A container in an attribute in a global: its memory comes together in the container, in 1,500 lists.
+        let items = suspects.iter().find(|s| s["path"] == "__main__.CACHE.items").unwrap();
+        let place = &items["accumulation"];
+        assert_eq!((&place["from"], &place["path"]), (&"__main__.CACHE".into(), &"__main__.CACHE.items".into()), "{}: {place:#}", py.name);
+        let of = ["type", "children", "child_type", "children_of_type"].map(|field| place[field].clone());
+        let keys = place["children"].as_u64().unwrap() - 1500;
+        let wanted: [Value; 4] = ["dict".into(), (1500 + keys).into(), "list".into(), 1500.into()];
+        assert_eq!(of, wanted, "{}: {place:#}", py.name);
+        assert!(place["biggest_child_bytes"].as_u64().unwrap() * 100 < place["retained_bytes"].as_u64().unwrap(), "{place:#}");
         // The twin keeps nothing.
         let clean =
             Started::python_of(&py.path, "import gc, json, threading\nwork = [str(n) * 3 for n in range(9000)]\ndel work\ngc.collect()");
         let answer: Value = serde_json::from_str(run(&["explain", "--json", &clean.pid()]).answered()).unwrap();
         assert_eq!(answer["findings"], Value::Array(Vec::new()), "{}", py.name);
+        assert_eq!(answer["suspects"], Value::Array(Vec::new()), "{}", py.name);
         // Limits are for the exit code.
         let limited = |option: &str, size: &str| run(&["explain", option, size, &planted.pid()]).code;
         assert_eq!((limited("--fail-over", "1kB"), limited("--fail-over", "1GB")), (Some(1), Some(0)));
@@ -278,4 +288,43 @@ fn sums_by_module_and_type_add_up_live_and_saved() {
         assert_eq!((objects, bytes > 200_000), (2000 * per, true));
         assert_eq!(by(&target.pid(), "distribution")["by"], "distribution");
     });
+}
+
+#[test]
+fn the_last_line_is_a_command_that_shows_what_is_claimed() {
+    if !may_trace() {
+        return;
+    }
+    // Runs the last line of a screen as a shell would, with our own binary for its first word.
+    let pasted = |screen: &str, word: &str| -> String {
+        let line = screen.lines().last().unwrap();
+        let command = line.strip_prefix(word).unwrap_or_else(|| panic!("{line}")).strip_prefix(": exuvia ").unwrap();
+        assert!(screen.lines().count() <= 24, "{screen}");
+        let binary = env!("CARGO_BIN_EXE_exuvia");
+        let ran = common::ran(std::process::Command::new("sh").args(["-c", &format!("{binary} {command}")]));
+        ran.answered().to_owned()
+    };
+    let growing = "
+import threading, time
+ROWS = [[n] for n in range(20000)]
+def grow():
+    while True:
+        ROWS.extend([n] for n in range(500))
+        time.sleep(0.2)
+threading.Thread(target=grow, daemon=True).start()
+";
+    let target = Started::python(growing);
+    let screen = run(&["explain", &target.pid()]).answered().to_owned();
+    assert!(screen.contains("\nsuspect: ") && screen.contains("comes together in __main__.ROWS"), "{screen}");
+    let shown = pasted(&screen, "see it grow");
+    assert!(shown.contains("__main__.ROWS"), "{shown}");
+    // A snapshot does not grow: it shows who holds it.
+    let scratch = Scratch::new().unwrap();
+    let folder = scratch.path().join("it's a snapshot");
+    run(&["snapshot", &target.pid(), "-o", folder.to_str().unwrap(), "--json"]).answered();
+    let shown = pasted(run(&["explain", folder.to_str().unwrap()]).answered(), "see it");
+    assert!(shown.contains("__main__.ROWS"), "{shown}");
+    let cyclic = Started::python("import gc\ngc.disable()\nclass Knot: pass\nfor n in range(3000):\n    k = Knot()\n    k.me = k");
+    let shown = pasted(run(&["explain", &cyclic.pid()]).answered(), "see it");
+    assert!(shown.contains("__main__.Knot .me"), "{shown}");
 }

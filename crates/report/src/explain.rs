@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use analyses::accumulation::Accumulation;
 use analyses::explain::{Explanation, Suspect};
 use analyses::finding::{Finding, Sure};
 use analyses::place::Place;
@@ -9,16 +10,19 @@ use memory::Bytes;
 use serde::Serialize;
 use snapshot::Snapshot;
 
+use crate::again::Again;
 use crate::{head, json, retained, text, Style};
 
-/// Findings of the first screen.
-const FINDINGS: usize = 4;
+/// Findings of the first screen, and suspects.
+const FINDINGS: usize = 3;
+const SUSPECTS: usize = 1;
 
 /// One screen: coverage, owners, what to do, the sentence, the next command.
 pub fn table(out: &mut dyn Write, snapshot: &Snapshot, explanation: &Explanation, all: bool, style: &Style) -> io::Result<()> {
     head::write_brief(out, snapshot, style)?;
     writeln!(out)?;
     retained::owners(out, &explanation.retained, style)?;
+    suspects(out, explanation, all, style)?;
     writeln!(out, "\nwhat to do")?;
     if explanation.findings.is_empty() {
         writeln!(out, "  nothing found that is worth a change")?;
@@ -40,12 +44,39 @@ pub fn table(out: &mut dyn Write, snapshot: &Snapshot, explanation: &Explanation
     for line in text::folded(&sentence(explanation), style.width.unwrap_or(usize::MAX)) {
         writeln!(out, "{line}")?;
     }
-    writeln!(out, "next: {}", style.again.line(next(explanation), &[]))
+    let (word, command) = proof(explanation, style);
+    writeln!(out, "{word}: {command}")
 }
 
-/// The command that shows more of the first finding.
-fn next(explanation: &Explanation) -> &'static str {
-    explanation.findings.first().map_or("retained", |finding| finding.id)
+/// The biggest suspects: who, and where its memory comes together.
+fn suspects(out: &mut dyn Write, explanation: &Explanation, all: bool, style: &Style) -> io::Result<()> {
+    let whole = explanation.retained.whole;
+    let shown = if all { usize::MAX } else { SUSPECTS };
+    let line = |suspect: &Suspect| match (&suspect.accumulation, suspect.objects) {
+        (Some(a), _) => {
+            let spread = format!("{} children, {} {}", text::grouped(a.children), text::grouped(a.of_type), a.child_type);
+            let place = if a.from == a.path { String::new() } else { format!("{}: ", a.from) };
+            format!("{place}comes together in {}: {spread}", a.path)
+        }
+        (None, 2..) => format!("{} {} that nothing holds alone: {}", text::grouped(suspect.objects), suspect.type_name, suspect.path),
+        (None, _) => format!("{}: one {}", suspect.path, suspect.type_name),
+    };
+    for suspect in explanation.suspects.iter().take(shown) {
+        let share = text::percent(suspect.retained_bytes.0, whole.0);
+        head::write_cut(out, &format!("suspect:  {share}  {}", text::escaped(&line(suspect))), style)?;
+    }
+    Ok(())
+}
+
+/// The command that shows that the first finding is true, and what it shows.
+fn proof(explanation: &Explanation, style: &Style) -> (&'static str, String) {
+    let Some(first) = explanation.findings.first() else { return ("next", style.again.line("retained", &[])) };
+    let is_live = matches!(style.again, Again::Pid(_));
+    match first.id {
+        "retained" if is_live => ("see it grow", style.again.line("diff", &["--every", "10s", "--times", "3"])),
+        id @ ("cycles" | "refcounts" | "finalizers" | "slots") => ("see it", style.again.line(id, &[])),
+        _ => ("see it", style.again.line("retained", &[])),
+    }
 }
 
 /// What a manager understands.
@@ -141,6 +172,40 @@ struct SuspectJson<'s> {
     entry_type: Option<&'s str>,
     #[serde(rename = "where")]
     place: Option<PlaceJson<'s>>,
+    objects: u64,
+    accumulation: Option<AccumulationJson<'s>>,
+}
+
+#[derive(Serialize)]
+struct AccumulationJson<'s> {
+    from: &'s str,
+    from_bytes: u64,
+    path: &'s str,
+    #[serde(rename = "type")]
+    type_name: &'s str,
+    retained_bytes: u64,
+    children: u64,
+    child_type: &'s str,
+    children_of_type: u64,
+    children_of_type_bytes: u64,
+    biggest_child_bytes: u64,
+}
+
+impl<'s> AccumulationJson<'s> {
+    fn new(a: &'s Accumulation) -> Self {
+        AccumulationJson {
+            from: &a.from,
+            from_bytes: a.from_bytes.0,
+            path: &a.path,
+            type_name: &a.type_name,
+            retained_bytes: a.retained_bytes.0,
+            children: a.children,
+            child_type: &a.child_type,
+            children_of_type: a.of_type,
+            children_of_type_bytes: a.of_type_bytes.0,
+            biggest_child_bytes: a.biggest_bytes.0,
+        }
+    }
 }
 
 impl<'s> SuspectJson<'s> {
@@ -152,6 +217,8 @@ impl<'s> SuspectJson<'s> {
             entries: suspect.entries.as_ref().map(|(count, _)| *count),
             entry_type: suspect.entries.as_ref().map(|(_, name)| name.as_str()),
             place: suspect.place.as_ref().map(PlaceJson::new),
+            objects: suspect.objects,
+            accumulation: suspect.accumulation.as_ref().map(AccumulationJson::new),
         }
     }
 }
