@@ -14,6 +14,7 @@ use rustc_hash::FxHashSet;
 use snapshot::{LinkKind, LinkLabel};
 
 use self::tally::Tally;
+use crate::explain::grouped;
 use crate::finding::{Finding, Saves, Sure};
 use crate::ownership::{Alive, Ownership};
 use crate::place::Place;
@@ -149,20 +150,20 @@ pub fn findings(cycles: &Cycles) -> Vec<Finding> {
         .map(|shape| {
             let also = match living(shape) {
                 0 => String::new(),
-                n => format!("; {n} more of this shape are alive"),
+                n => format!("; {} more of this shape are alive", grouped(n as usize)),
             };
             let what = if shape.count == 1 { "cycle waits" } else { "cycles wait" };
             Finding {
                 id: "cycles",
-                title: format!("{} {what} for the collector: break {}", shape.count, shape.break_at.edge),
+                title: format!("{} {what} for the collector: break {}", grouped(shape.count as usize), shape.break_at.edge),
                 saving_bytes: shape.retained_bytes,
                 known: Sure::Exact,
                 place: shape.places.first().map(|(_, place)| place.clone()),
                 evidence: format!(
                     "{}; {} objects that nothing holds; {} references there ({}){also}",
                     shape.shape,
-                    shape.objects,
-                    shape.break_at.references,
+                    grouped(shape.objects as usize),
+                    grouped(shape.break_at.references as usize),
                     shape.break_at.why.advice()
                 ),
                 saves: Saves::At(shape.tops.clone()),

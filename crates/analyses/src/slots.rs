@@ -9,6 +9,7 @@ use memory::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 use snapshot::{Collector, LinkKind, Snapshot};
 
+use crate::explain::grouped;
 use crate::finding::{Finding, Saves, Sure};
 use crate::ownership::Ownership;
 use crate::place::{Place, Places};
@@ -113,11 +114,21 @@ pub fn findings(slots: &Slots) -> Vec<Finding> {
             let against = if class.against.is_empty() { String::new() } else { format!("; look at: {}", class.against.join("; ")) };
             Finding {
                 id: "slots",
-                title: format!("{} {} without __slots__: {} attributes", class.count, class.type_name, class.attributes.len()),
+                title: format!(
+                    "{} {} without __slots__: {} attributes",
+                    grouped(class.count as usize),
+                    class.type_name,
+                    class.attributes.len()
+                ),
                 saving_bytes: class.saving_bytes,
                 known: Sure::Exact,
                 place: class.place.clone(),
-                evidence: format!("{} bytes now, {} each with {}{against}", class.present_bytes.0, class.slotted_bytes.0, class.advice()),
+                evidence: format!(
+                    "{} bytes now, {} each with {}{against}",
+                    grouped(class.present_bytes.0 as usize),
+                    class.slotted_bytes.0,
+                    class.advice()
+                ),
                 saves: Saves::Instances { type_index: class.type_index, count: class.count },
             }
         })

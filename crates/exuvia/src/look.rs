@@ -50,7 +50,13 @@ pub(crate) fn take(chosen: &Chosen, look: &Look, question: Question<'_>) -> Resu
     let (captured, running) = match chosen {
         Chosen::Pid(pid) => (live::process(*pid, look, question)?, None),
         Chosen::Program(argv) => live::program(argv, look, question)?,
-        Chosen::Folder(folder) => (Captured { snapshot: saved(folder, question)?, saved: None }, None),
+        Chosen::Folder(folder) => {
+            let snapshot = saved(folder, question)?;
+            if look.values && matches!(question, Question::Object(_)) {
+                has_values(folder)?;
+            }
+            (Captured { snapshot, saved: None }, None)
+        }
     };
     let Captured { snapshot, saved } = captured;
     Ok(Looked { snapshot, saved, running })
@@ -75,6 +81,15 @@ pub(crate) fn saved(folder: &Path, question: Question<'_>) -> Result<Snapshot, T
         return Err(refusals::no_object_saved(folder, address));
     }
     Ok(snapshot)
+}
+
+/// Refuses to show values of a snapshot that has none: nothing shown would look as if the object had none.
+fn has_values(folder: &Path) -> Result<(), Trouble> {
+    let values = Reader::open(folder).and_then(|reader| reader.texts("objects", "value")).map_err(|e| refusals::file(&e))?;
+    match values.unwrap_or_default().iter().any(Option::is_some) {
+        true => Ok(()),
+        false => Err(refusals::no_values(folder)),
+    }
 }
 
 /// A snapshot, and the program that was started for it where it runs on.

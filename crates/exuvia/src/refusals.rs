@@ -57,6 +57,15 @@ pub(crate) fn no_object_saved(folder: &Path, address: Addr) -> Trouble {
     )
 }
 
+/// Values are asked for, and the snapshot has none.
+pub(crate) fn no_values(folder: &Path) -> Trouble {
+    Trouble::target(
+        format!("the snapshot {} has no values", folder.display()),
+        "it was taken without --values, which keeps contents of strings and numbers out of it",
+        "the same without --values, or a snapshot that has them: exuvia snapshot PID --values -o FOLDER",
+    )
+}
+
 /// Words that name nothing in the target.
 pub(crate) fn not_named(e: &NotNamed, again: &Again) -> Trouble {
     let listed = |names: &[String]| names.join(", ");

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Look, Target};
+use super::{Look, Rows, Target};
 
 /// The audit of reference counts: what is held from outside the heap, and what C code may have leaked.
 ///
@@ -17,13 +17,12 @@ Examples:
   exuvia refcounts 4711
   exuvia refcounts --limit 0 4711
   exuvia refcounts -- python3 -c 'rows = [[n] for n in range(999)]'")]
-#[command(override_usage = "exuvia refcounts [OPTIONS] PID\n       exuvia refcounts [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia refcounts [OPTIONS] PID|FOLDER\n       exuvia refcounts [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Refcounts {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Types that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
     #[command(flatten)]
     pub(crate) look: Look,
 }
@@ -40,13 +39,12 @@ Examples:
   exuvia finalizers 4711
   exuvia finalizers --limit 0 4711
   exuvia finalizers -- python3 -c 'files = [open(\"/dev/null\") for n in range(9)]'")]
-#[command(override_usage = "exuvia finalizers [OPTIONS] PID\n       exuvia finalizers [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia finalizers [OPTIONS] PID|FOLDER\n       exuvia finalizers [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Finalizers {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Rows of each kind that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
     #[command(flatten)]
     pub(crate) look: Look,
 }

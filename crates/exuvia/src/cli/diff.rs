@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{duration, named, pid, Look, Named};
+use super::{duration, named, pid, Look, Named, Rows};
 use crate::trouble::Trouble;
 
 /// What came, went and stayed between looks at one process, and what grows.
@@ -35,9 +35,8 @@ pub(crate) struct Diff {
     /// How often it is looked at [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100))]
     times: Option<u32>,
-    /// Rows of each list that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
     #[command(flatten)]
     pub(crate) look: Look,
 }
@@ -72,7 +71,11 @@ impl Diff {
             }
         }
         if folders.len() < 2 {
-            return Err(wrong("two snapshots are needed", format!("{} was named", folders.len())));
+            let why = match folders.first() {
+                Some(one) => format!("{} alone was named, and what came and went is between two looks", one.display()),
+                None => "no snapshot and no process was named".to_owned(),
+            };
+            return Err(wrong("two snapshots are needed", why));
         }
         if self.every.is_some() || self.times.is_some() {
             return Err(wrong("--every and --times are for a process that runs", "the snapshots are taken already".to_owned()));

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use memory::Bytes;
 
-use super::{Look, Target};
+use super::{Look, Rows, Target};
 
 /// Who holds the memory: the owners, by what would go if they went.
 ///
@@ -17,16 +17,15 @@ Examples:
   exuvia retained --limit 50 4711
   exuvia retained --by module 4711
   exuvia retained -- python3 app.py")]
-#[command(override_usage = "exuvia retained [OPTIONS] PID\n       exuvia retained [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia retained [OPTIONS] PID|FOLDER\n       exuvia retained [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Retained {
     #[command(flatten)]
     pub(crate) target: Target,
     /// Sums instead of owners: by the type that retains, by the module that holds, by its distribution
     #[arg(long, value_enum)]
     pub(crate) by: Option<By>,
-    /// Rows that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
     #[command(flatten)]
     pub(crate) look: Look,
 }
@@ -64,13 +63,12 @@ Examples:
   exuvia cycles 4711
   exuvia cycles --json 4711 | python3 -m json.tool
   exuvia cycles -- python3 app.py")]
-#[command(override_usage = "exuvia cycles [OPTIONS] PID\n       exuvia cycles [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia cycles [OPTIONS] PID|FOLDER\n       exuvia cycles [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Cycles {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Shapes that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
     #[command(flatten)]
     pub(crate) look: Look,
 }
@@ -86,13 +84,12 @@ Examples:
   exuvia slots 4711
   exuvia slots --json 4711 | python3 -m json.tool
   exuvia slots -- python3 app.py")]
-#[command(override_usage = "exuvia slots [OPTIONS] PID\n       exuvia slots [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia slots [OPTIONS] PID|FOLDER\n       exuvia slots [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Slots {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Classes that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
     #[command(flatten)]
     pub(crate) look: Look,
 }
@@ -107,11 +104,11 @@ Examples:
   exuvia explain 4711
   exuvia explain --all 4711
   exuvia explain --fail-over 500MB -- python3 app.py")]
-#[command(override_usage = "exuvia explain [OPTIONS] PID\n       exuvia explain [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia explain [OPTIONS] PID|FOLDER\n       exuvia explain [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Show every finding, with its evidence
+    /// Show every finding, with its evidence; --limit 3 shows three so
     #[arg(long)]
     pub(crate) all: bool,
     /// Exit with 1 if the objects take more than this: 500MB, 2GiB
@@ -120,6 +117,8 @@ pub(crate) struct Explain {
     /// Exit with 1 if one owner retains more than this
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) fail_owner_over: Option<Bytes>,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
     #[command(flatten)]
     pub(crate) look: Look,
 }

@@ -131,7 +131,7 @@ Examples:
   exuvia types 4711
   exuvia types --sort count -- python3 -c 'rows = [[n] for n in range(999)]'
   exuvia types --json 4711 | python3 -m json.tool")]
-#[command(override_usage = "exuvia types [OPTIONS] PID\n       exuvia types [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia types [OPTIONS] PID|FOLDER\n       exuvia types [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Types {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -151,7 +151,7 @@ Examples:
   exuvia objects 4711 --type dict
   exuvia objects --type list -- python3 -c 'rows = [[n] for n in range(999)]'
   exuvia objects --json --limit 100 4711")]
-#[command(override_usage = "exuvia objects [OPTIONS] PID\n       exuvia objects [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia objects [OPTIONS] PID|FOLDER\n       exuvia objects [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Objects {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -172,7 +172,7 @@ pub(crate) struct Objects {
 #[command(after_help = "\
 Example:
   exuvia object 4711 0x7f2ab4c01d30")]
-#[command(override_usage = "exuvia object [OPTIONS] PID ADDRESS\n       exuvia object [OPTIONS] ADDRESS -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia object [OPTIONS] PID|FOLDER ADDRESS\n       exuvia object [OPTIONS] ADDRESS -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Object {
     /// The process and the address of the object in it, as `exuvia objects` shows it
     #[arg(value_names = ["PID|FOLDER", "ADDRESS"], num_args = 0..=2)]
@@ -183,9 +183,8 @@ pub(crate) struct Object {
     /// A program to start, and look at before it ends
     #[arg(last = true, value_name = "PROGRAM")]
     program: Vec<OsString>,
-    /// References each way that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
     #[command(flatten)]
     pub(crate) look: Look,
 }
@@ -257,31 +256,40 @@ pub(crate) struct Target {
 /// How a list is shown.
 #[derive(Args, Debug)]
 pub(crate) struct List {
-    /// Rows that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
     /// What comes first
     #[arg(long, value_enum, default_value_t = Sort::Footprint)]
     pub(crate) sort: Sort,
 }
 
 impl List {
-    /// The limit that holds: what the user said, else a screen for people and everything for programs.
+    /// The limit that holds; beside a program's answer stand its own words.
     pub(crate) fn limit(&self, json: bool, first_screen: usize, target: &Chosen) -> Option<usize> {
         /// Beside our answer stand the program's last words, how it ended, and a next command that is two lines long.
         const BESIDE_A_PROGRAM: usize = 4;
         let taken = if matches!(target, Chosen::Program(_)) { BESIDE_A_PROGRAM } else { 0 };
-        limit(self.limit, json, first_screen.saturating_sub(taken))
+        self.rows.limit(json, first_screen.saturating_sub(taken))
     }
 }
 
-/// The limit that holds where the user said `asked`.
-pub(crate) fn limit(asked: Option<usize>, json: bool, first_screen: usize) -> Option<usize> {
-    match asked {
-        Some(0) => None,
-        Some(n) => Some(n),
-        None if json => None,
-        None => Some(first_screen),
+/// How much of a list is shown.
+#[derive(Args, Debug)]
+pub(crate) struct Rows {
+    /// Rows of each list that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+impl Rows {
+    /// The limit that holds: what the user said, else a screen for people and everything for programs.
+    pub(crate) fn limit(&self, json: bool, first_screen: usize) -> Option<usize> {
+        match self.limit {
+            Some(0) => None,
+            Some(n) => Some(n),
+            None if json => None,
+            None => Some(first_screen),
+        }
     }
 }
 
@@ -291,7 +299,7 @@ pub(crate) struct Look {
     /// Write JSON, with a versioned schema
     #[arg(long)]
     pub(crate) json: bool,
-    /// Show values: contents of strings, numbers, keys of plain dicts; without it their type and length
+    /// Have `object` show values and `snapshot` keep them: contents of strings, numbers, keys of plain dicts
     #[arg(long)]
     pub(crate) values: bool,
     /// How the memory is had
@@ -508,15 +516,20 @@ fn refusal(e: &clap::Error, command: Option<&OsString>) -> Trouble {
         Some((head, reason)) => (format!("{head}'"), Some(reason.to_string())),
         None => (what, None),
     };
-    let listed =
-        || rest.first().filter(|l| !l.starts_with("Usage") && !l.starts_with("For more")).map(|l| l.trim_matches(['[', ']']).to_string());
+    let listed = || {
+        rest.first()
+            .filter(|l| !["Usage", "For more", "tip:"].iter().any(|word| l.starts_with(word)))
+            .map(|l| l.trim_matches(['[', ']']).to_string())
+    };
     let why = reason
         .or_else(|| match e.kind() {
             ErrorKind::ArgumentConflict => Some("one target is looked at at a time".to_string()),
+            ErrorKind::MissingRequiredArgument => listed().map(|missing| format!("{missing} is missing")),
             ErrorKind::InvalidValue if what.contains("a value is required") => Some("the option takes a value".to_string()),
             _ => None,
         })
-        .or_else(|| pick("tip:"))
+        // A tip to write what is no option behind `--` would start it as a program.
+        .or_else(|| pick("tip:").filter(|tip| !tip.contains("as a value")))
         .or_else(listed)
         .or_else(|| pick("Usage:").map(|u| format!("usage: {u}")))
         .unwrap_or_else(|| "it is not among the commands and options".into());

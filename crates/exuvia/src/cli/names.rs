@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::{named, pid, Chosen, Look};
+use super::{named, pid, Chosen, Look, Rows};
 use crate::trouble::Trouble;
 
 /// Why objects are alive: their shortest ways from modules, frames and other roots, merged into one tree.
@@ -18,16 +18,15 @@ Examples:
   exuvia path 4711 0x7f2ab4c01d30
   exuvia path 4711 sys:path_importer_cache --exclude modules
   exuvia path dict -- python3 -c 'rows = [{} for n in range(999)]'")]
-#[command(override_usage = "exuvia path [OPTIONS] PID WHAT\n       exuvia path [OPTIONS] WHAT -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia path [OPTIONS] PID|FOLDER WHAT\n       exuvia path [OPTIONS] WHAT -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Path {
     #[command(flatten)]
     pub(crate) about: About,
     /// Leave out what leads through a type or attribute of this name (.NAME: attribute only); may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) exclude: Vec<String>,
-    /// Branches that are shown; 0 shows all [default: a screen of 24 lines, all with --json]
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
     #[command(flatten)]
     pub(crate) look: Look,
 }
@@ -45,7 +44,7 @@ Examples:
   exuvia sizes 4711 sys:modules 0x7f2ab4c01d30
   exuvia sizes --json 4711 dict | python3 -m json.tool
   exuvia sizes __main__:rows -- python3 -c 'rows = [[n] for n in range(999)]'")]
-#[command(override_usage = "exuvia sizes [OPTIONS] PID WHAT...\n       exuvia sizes [OPTIONS] WHAT... -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia sizes [OPTIONS] PID|FOLDER WHAT...\n       exuvia sizes [OPTIONS] WHAT... -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Sizes {
     #[command(flatten)]
     pub(crate) about: About,

@@ -2,7 +2,7 @@
 
 use analyses::ownership::Ownership;
 
-use crate::cli::{self, Cycles};
+use crate::cli::Cycles;
 use crate::look::{self, Question};
 use crate::screen;
 use crate::trouble::Trouble;
@@ -14,7 +14,7 @@ pub(crate) fn run(args: &Cycles) -> Result<(), Trouble> {
     let snapshot = &looked.snapshot;
     let ownership = Ownership::of(snapshot).ok_or_else(super::no_graph)?;
     let cycles = analyses::cycles::cycles(&ownership);
-    let limit = cli::limit(args.limit, args.look.json, report::cycles::FIRST_SCREEN);
+    let limit = args.rows.limit(args.look.json, report::cycles::FIRST_SCREEN);
     screen::print(|out| {
         if args.look.json {
             report::cycles::json(out, snapshot, &cycles, limit)

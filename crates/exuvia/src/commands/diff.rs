@@ -7,7 +7,7 @@ use analyses::diff::{diff, Look};
 use snapshot::file::Reader;
 use snapshot::{Details, Target};
 
-use crate::cli::{self, Chosen, Compared, Diff};
+use crate::cli::{Chosen, Compared, Diff};
 use crate::live::Looks;
 use crate::look::{self, Question, Saved};
 use crate::trouble::Trouble;
@@ -26,6 +26,14 @@ pub(crate) fn run(args: &Diff) -> Result<(), Trouble> {
     for (place, folder) in folders.iter().enumerate() {
         let mut look = read(folder)?;
         if let Some(first) = looks.first() {
+            let named = |other: &PathBuf| matches!((other.canonicalize(), folder.canonicalize()), (Ok(a), Ok(b)) if a == b);
+            if folders.iter().take(place).any(named) {
+                return Err(Trouble::usage(
+                    format!("the snapshot {} was named twice", folder.display()),
+                    "nothing comes or goes within one moment",
+                    "two snapshots of one process: exuvia snapshot PID -o BEFORE, later -o AFTER",
+                ));
+            }
             same_process(&first.snapshot.target, &look.snapshot.target, &folders, place)?;
         }
         look.read_graph();
@@ -41,7 +49,7 @@ pub(crate) fn run(args: &Diff) -> Result<(), Trouble> {
         (Some(pid), _) => Chosen::Pid(pid),
         (None, last) => Chosen::Folder(last.cloned().unwrap_or_default()),
     };
-    let limit = cli::limit(args.limit, args.look.json, report::diff::FIRST_SCREEN);
+    let limit = args.rows.limit(args.look.json, report::diff::FIRST_SCREEN);
     screen::print(|out| {
         if args.look.json {
             report::diff::json(out, last, &found, limit)

@@ -10,12 +10,16 @@ pub(crate) fn run(args: &Explain) -> Result<(), Trouble> {
     args.look.check(&target)?;
     let looked = look::take(&target, &args.look, Question::Graph)?;
     let snapshot = &looked.snapshot;
-    let explanation = analyses::explain::explain(snapshot).ok_or_else(super::no_graph)?;
+    let mut explanation = analyses::explain::explain(snapshot).ok_or_else(super::no_graph)?;
+    let all = args.all || args.rows.limit.is_some();
+    if let Some(limit) = args.rows.limit.filter(|limit| *limit > 0 && !args.all) {
+        explanation.findings.truncate(limit);
+    }
     screen::print(|out| {
         if args.look.json {
             report::explain::json(out, snapshot, &explanation)
         } else {
-            report::explain::table(out, snapshot, &explanation, args.all, &screen::style(super::again(&target)))
+            report::explain::table(out, snapshot, &explanation, all, &screen::style(super::again(&target)))
         }
     })?;
     looked.finish()?;

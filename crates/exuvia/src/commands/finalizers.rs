@@ -3,7 +3,7 @@
 use analyses::ownership::Ownership;
 use analyses::place::Places;
 
-use crate::cli::{self, Finalizers};
+use crate::cli::Finalizers;
 use crate::look::{self, Question};
 use crate::screen;
 use crate::trouble::Trouble;
@@ -14,7 +14,7 @@ pub(crate) fn run(args: &Finalizers) -> Result<(), Trouble> {
     let looked = look::take(&target, &args.look, Question::Graph)?;
     let snapshot = &looked.snapshot;
     let ownership = Ownership::of(snapshot).ok_or_else(super::no_graph)?;
-    let limit = cli::limit(args.limit, args.look.json, report::finalizers::FIRST_SCREEN);
+    let limit = args.rows.limit(args.look.json, report::finalizers::FIRST_SCREEN);
     let places = Places::of(ownership.objects, ownership.graph, ownership.details);
     let found = analyses::finalizers::finalizers(&ownership, &places);
     screen::print(|out| {

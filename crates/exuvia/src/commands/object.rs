@@ -1,6 +1,6 @@
 //! `exuvia object`.
 
-use crate::cli::{self, Object};
+use crate::cli::Object;
 use crate::look::{self, Question};
 use crate::screen;
 use crate::trouble::Trouble;
@@ -14,7 +14,7 @@ pub(crate) fn run(args: &Object) -> Result<(), Trouble> {
         return Err(Trouble::own("the object was not inspected", format!("the snapshot has nothing about {address}")));
     };
     let (out, held_by) = report::object::first_screen(it.references_out.total, it.references_in.total);
-    let limit = |first_screen| cli::limit(args.limit, args.look.json, first_screen);
+    let limit = |first_screen| args.rows.limit(args.look.json, first_screen);
     let Some(object) = analyses::object(snapshot, limit(out), limit(held_by)) else { return Ok(()) };
     screen::print(|out| {
         if args.look.json {

@@ -4,7 +4,7 @@ use analyses::named::named;
 use analyses::ownership::Ownership;
 use analyses::path::Excluded;
 
-use crate::cli::{self, Path};
+use crate::cli::Path;
 use crate::look::{self, Question};
 use crate::trouble::Trouble;
 use crate::{refusals, screen};
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Path) -> Result<(), Trouble> {
     wanted.sort_unstable();
     wanted.dedup();
     let ways = analyses::path::path(&ownership, &wanted, &excluded);
-    let limit = cli::limit(args.limit, args.look.json, report::path::FIRST_SCREEN);
+    let limit = args.rows.limit(args.look.json, report::path::FIRST_SCREEN);
     screen::print(|out| {
         if args.look.json {
             report::path::json(out, snapshot, &named, &excluded, &ways, limit)

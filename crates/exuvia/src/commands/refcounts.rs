@@ -2,7 +2,7 @@
 
 use analyses::ownership::Ownership;
 
-use crate::cli::{self, Refcounts};
+use crate::cli::Refcounts;
 use crate::look::{self, Question};
 use crate::screen;
 use crate::trouble::Trouble;
@@ -13,7 +13,7 @@ pub(crate) fn run(args: &Refcounts) -> Result<(), Trouble> {
     let looked = look::take(&target, &args.look, Question::Graph)?;
     let snapshot = &looked.snapshot;
     let ownership = Ownership::of(snapshot).ok_or_else(super::no_graph)?;
-    let limit = cli::limit(args.limit, args.look.json, report::refcounts::FIRST_SCREEN);
+    let limit = args.rows.limit(args.look.json, report::refcounts::FIRST_SCREEN);
     let audit = analyses::refcounts::refcounts(&ownership);
     screen::print(|out| {
         if args.look.json {

@@ -2,7 +2,7 @@
 
 use analyses::ownership::Ownership;
 
-use crate::cli::{self, Retained};
+use crate::cli::Retained;
 use crate::look::{self, Question};
 use crate::screen;
 use crate::trouble::Trouble;
@@ -13,7 +13,7 @@ pub(crate) fn run(args: &Retained) -> Result<(), Trouble> {
     let looked = look::take(&target, &args.look, Question::Graph)?;
     let snapshot = &looked.snapshot;
     let ownership = Ownership::of(snapshot).ok_or_else(super::no_graph)?;
-    let limit = cli::limit(args.limit, args.look.json, report::retained::FIRST_SCREEN);
+    let limit = args.rows.limit(args.look.json, report::retained::FIRST_SCREEN);
     if let Some(by) = args.by {
         let groups = analyses::grouped::grouped(&ownership, by.into());
         screen::print(|out| {

@@ -2,7 +2,7 @@
 
 use analyses::ownership::Ownership;
 
-use crate::cli::{self, Slots};
+use crate::cli::Slots;
 use crate::look::{self, Question};
 use crate::screen;
 use crate::trouble::Trouble;
@@ -14,7 +14,7 @@ pub(crate) fn run(args: &Slots) -> Result<(), Trouble> {
     let snapshot = &looked.snapshot;
     let ownership = Ownership::of(snapshot).ok_or_else(super::no_graph)?;
     let slots = analyses::slots::slots(&ownership, snapshot);
-    let limit = cli::limit(args.limit, args.look.json, report::slots::FIRST_SCREEN);
+    let limit = args.rows.limit(args.look.json, report::slots::FIRST_SCREEN);
     screen::print(|out| {
         if args.look.json {
             report::slots::json(out, snapshot, &slots, limit)
