@@ -103,7 +103,7 @@ impl Bench<'_> {
         gap_before_ms: f64,
     ) -> Done<Sample> {
         target.forget_gaps();
-        let (measured, answer) = self.run(&[command, pid, "--json", "--mode", mode])?;
+        let (measured, answer) = self.run(&[command, pid, "--json", "--mode", mode, "--max-pause", "10s"])?;
         std::thread::sleep(Duration::from_millis(100));
         let gap_ms = Some(target.longest_gap_ms()).filter(|gap| *gap > 0.0);
         Ok(Sample {
