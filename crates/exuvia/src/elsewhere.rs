@@ -32,7 +32,7 @@ impl Looks {
         Err(refused())
     }
 
-    pub(crate) fn begin(&self, _: PathBuf) {
+    pub(crate) fn begin(&self) -> PathBuf {
         match self.0 {}
     }
 

@@ -1,7 +1,7 @@
 //! `exuvia diff`.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use analyses::diff::{diff, Look};
 use snapshot::file::Reader;
@@ -64,15 +64,13 @@ fn looked(args: &Diff, pid: i32, every: Duration, times: u32) -> Result<Looks, T
     let target = Chosen::Pid(pid);
     args.look.check(&target)?;
     let looks = Looks::new()?;
-    let unique = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     let mut next = Instant::now();
-    for place in 0..times {
+    for _ in 0..times {
         if !looks.wait(next) {
             break;
         }
         next = Instant::now() + every;
-        let folder = std::env::temp_dir().join(format!("exuvia-diff-{}-{unique}-{place}", std::process::id()));
-        looks.begin(folder.clone());
+        let folder = looks.begin();
         let mut looked = look::take(&target, &args.look, Question::Everything(Some(&folder)))?;
         let Some(Saved { draft, .. }) = looked.saved.take() else {
             return Err(Trouble::own("nothing was kept of a look", "the look gave no draft of a snapshot"));

@@ -3,9 +3,11 @@
 //! Holds: [`Looks`], the folders of the looks, and [`Looks::wait`]. Never does: take a look, or interrupt one: the guardian puts a target
 //! right by itself. Sources: signalfd(2), pthread_sigmask(3); threads inherit what is blocked.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
@@ -26,6 +28,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
+    /// What they all lie in: a look that is being written lies beside its place, under another name.
+    parent: PathBuf,
     folders: Vec<PathBuf>,
     done: usize,
     stop: bool,
@@ -35,9 +39,12 @@ impl Looks {
     /// From now on SIGINT, SIGTERM and SIGHUP are answered here. To be called before other threads are started.
     ///
     /// # Errors
-    /// None here: where no live process is read, there are no looks.
+    /// No folder can be made for them.
     pub(crate) fn new() -> Result<Looks, Trouble> {
-        let shared = Arc::new(Shared { state: Mutex::default(), told: Condvar::new() });
+        let unique = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        let parent = std::env::temp_dir().join(format!("exuvia-diff-{}-{unique}", std::process::id()));
+        let state = Mutex::new(State { parent: parent.clone(), ..State::default() });
+        let shared = Arc::new(Shared { state, told: Condvar::new() });
         let mut signals = SigSet::empty();
         [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().for_each(|signal| signals.add(signal));
         // Where they cannot be caught they end the program, as they do everywhere.
@@ -47,12 +54,24 @@ impl Looks {
                 std::thread::spawn(move || shared.watch(&caught));
             }
         }
-        Ok(Looks(shared))
+        let looks = Looks(shared);
+        let made = DirBuilder::new().mode(0o700).create(&parent);
+        made.map_err(|e| {
+            Trouble::own_with(
+                format!("cannot make the folder {}", parent.display()),
+                e.to_string(),
+                "another folder for what is temporary: TMPDIR=…",
+            )
+        })?;
+        Ok(looks)
     }
 
-    /// A folder that is about to be made.
-    pub(crate) fn begin(&self, folder: PathBuf) {
-        self.0.lock().folders.push(folder);
+    /// The place of the next look's folder.
+    pub(crate) fn begin(&self) -> PathBuf {
+        let mut state = self.0.lock();
+        let folder = state.parent.join(format!("look-{}", state.folders.len()));
+        state.folders.push(folder.clone());
+        folder
     }
 
     /// The look of the last folder is whole.
@@ -118,9 +137,8 @@ impl Shared {
 
 impl State {
     fn remove(&mut self) {
-        for folder in self.folders.drain(..) {
-            remove(&folder);
-        }
+        self.folders.clear();
+        remove(&self.parent);
     }
 }
 
