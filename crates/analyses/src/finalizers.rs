@@ -2,7 +2,6 @@
 //!
 //! Holds: [`finalizers`]: types with a `__del__`, of Python or of C, `weakref.finalize` and the callbacks of weak references, generators that
 //! are not at their end, `gc.garbage`, open files and sockets; and [`findings`] of those that nothing live refers to.
-//! Never: says whether a generator stands inside a `try`; its frame's place is not in a snapshot.
 //! Sources: PEP 442.
 
 mod look;
@@ -81,6 +80,8 @@ pub struct Called {
     pub place: Option<Place>,
     /// How often.
     pub count: u64,
+    /// Of calls that are not at their end those that stand in `finally`, `with`, another `try` and `except`, in this order.
+    pub inside: [u64; 4],
 }
 
 /// Files or sockets of one type.
@@ -301,7 +302,7 @@ mod tests {
         let snapshot = whole(made, "type", class, code, "told");
         let (found, _) = look(&snapshot);
         let place = Some(Place { file: "app/db.py".into(), line: Some(12), near: false });
-        let called = |count| vec![Called { function: "told".into(), place: place.clone(), count }];
+        let called = |count| vec![Called { function: "told".into(), place: place.clone(), count, inside: [0; 4] }];
         assert_eq!((found.callbacks, found.unfinished), (called(2), called(2)));
     }
 

@@ -5,7 +5,7 @@ use cpython::heap::TypeCache;
 use cpython::objects::Kind;
 use cpython::types::TypeInfo;
 use cpython::visit::{Torn, Visitor};
-use cpython::{calls, names, Label, Obj};
+use cpython::{calls, handlers, names, Label, Obj};
 use memory::{Addr, Bytes, Memory};
 use rayon::prelude::*;
 use snapshot::file::{FileError, ObjectRows, PackedLinks, PackedObjects, Packer};
@@ -239,6 +239,12 @@ impl<'m> Making<'_, '_, '_, 'm> {
                 code: self.walk.ids.of(call.code),
                 globals: self.walk.ids.of(call.globals),
                 line: call.line,
+                inside: call.inside.map(|inside| match inside {
+                    handlers::Inside::Finally => snapshot::Inside::Finally,
+                    handlers::Inside::With => snapshot::Inside::With,
+                    handlers::Inside::Try => snapshot::Inside::Try,
+                    handlers::Inside::Except => snapshot::Inside::Except,
+                }),
             })),
             Kind::Plain => self.said.tasks.extend(calls::task_name(heap, o, t).map(|name| TaskRow { object: id, name })),
             Kind::Deque | Kind::LruCache => self.said.bounds.extend(match calls::bound(heap, o, t) {

@@ -7,6 +7,7 @@
 
 use memory::{Addr, Memory};
 
+use crate::handlers::{inside, Inside};
 use crate::heap::{Heap, Obj};
 use crate::lines;
 use crate::objects::Kind;
@@ -24,6 +25,8 @@ pub struct Call {
     pub globals: Addr,
     /// The line on which it stands; the first one where it has not begun.
     pub line: Option<u32>,
+    /// What it stands in.
+    pub inside: Option<Inside>,
 }
 
 /// What a generator, coroutine or async generator says of itself; `None` of anything else and of those that are at their end.
@@ -44,6 +47,7 @@ pub fn call(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo) -> Option<Call> {
         code,
         globals: heap.image.addr(frame + globals).ok()?,
         line: lines::current_line(heap, frame),
+        inside: inside(heap, frame, code),
     })
 }
 

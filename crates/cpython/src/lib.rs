@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod calls;
+pub mod handlers;
 pub mod heap;
 pub mod layout;
 pub mod lines;

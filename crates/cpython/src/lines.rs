@@ -41,7 +41,7 @@ fn last_instruction(heap: &Heap<'_>, frame: Addr) -> Option<i64> {
 }
 
 /// The contents of a bytes object.
-fn bytes<'m>(heap: &Heap<'m>, at: Addr) -> Option<&'m [u8]> {
+pub(crate) fn bytes<'m>(heap: &Heap<'m>, at: Addr) -> Option<&'m [u8]> {
     let n = heap.image.u64(at + Fields::OB_SIZE).ok().filter(|n| *n <= TABLE_BOUND)?;
     if n == 0 {
         return Some(&[]);

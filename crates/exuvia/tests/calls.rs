@@ -145,3 +145,125 @@ gc.collect()
         }
     });
 }
+
+/// Generators that stand in each kind of block, and in none.
+const BLOCKS: &str = r#"
+import asyncio, contextlib, json
+def cleanup(): pass
+class Lock:
+    def __enter__(self): pass
+    def __exit__(self, *a): pass
+    async def __aenter__(self): pass
+    async def __aexit__(self, *a): pass
+def plain(): yield 1
+def looping():
+    for n in range(3): yield n
+def after():
+    try: cleanup()
+    finally: cleanup()
+    yield 1
+def finally_call():
+    try: yield 1
+    finally: cleanup()
+def finally_if():
+    try: yield 1
+    finally:
+        if BLOCKED: cleanup()
+        x = 5
+def finally_try():
+    try: yield 1
+    finally:
+        try: cleanup()
+        except ValueError: pass
+def with_one():
+    with Lock(): yield 1
+def with_as():
+    with Lock() as one: yield 1
+def except_one():
+    try: yield 1
+    except ValueError: pass
+def except_two():
+    try: yield 1
+    except (ValueError, json.JSONDecodeError) as e: pass
+def except_bare():
+    try: yield 1
+    except: pass
+def in_except():
+    try: raise ValueError()
+    except ValueError as e: yield 1
+def in_finally():
+    try: pass
+    finally: yield 1
+def with_in_except():
+    try:
+        with Lock(): yield 1
+    except ValueError: pass
+def except_in_finally():
+    try:
+        try: yield 1
+        except ValueError: pass
+    finally: cleanup()
+def delegates():
+    try: yield from plain()
+    finally: cleanup()
+async def waits(f): await f
+async def async_with(f):
+    async with Lock(): await f
+async def numbers(f):
+    await f
+    yield 1
+async def async_for(f):
+    async for n in numbers(f): pass
+BLOCKED = False
+LOOP = asyncio.new_event_loop()
+FUTURE = LOOP.create_future()
+STANDING = [f() for f in (plain, looping, after, finally_call, finally_if, finally_try, with_one, with_as, except_one, except_two,
+    except_bare, in_except, in_finally, with_in_except, except_in_finally, delegates)]
+for g in STANDING: next(g)
+NEW = finally_call(), with_one()
+TASKS = [LOOP.create_task(f(FUTURE)) for f in (waits, async_with, async_for)]
+LOOP.call_soon(LOOP.stop)
+LOOP.run_forever()
+"#;
+
+#[test]
+fn blocks_that_run_when_a_call_goes_are_told_apart() {
+    if !may_trace() {
+        return;
+    }
+    testbed::for_each_interpreter(|py| {
+        let scratch = Scratch::new().unwrap();
+        let folder = scratch.path().join("snapshot");
+        let folder = folder.to_str().unwrap();
+        let target = Started::python_of(&py.path, BLOCKS);
+        run(&["snapshot", &target.pid(), "-o", folder, "--json"]).answered();
+        for target in [&target.pid() as &str, folder] {
+            let answer: Value = serde_json::from_str(run(&["finalizers", "--json", "--limit", "0", target]).answered()).unwrap();
+            let mut found: Vec<String> = Vec::new();
+            for call in answer["unfinished"].as_array().unwrap() {
+                let of = |what: &str| call[what].as_u64().unwrap();
+                for (what, n) in ["in_finally", "in_with", "in_try", "in_except"].map(|what| (what, of(what))) {
+                    if n > 0 {
+                        found.push(format!("{} {n} {what}", call["function"].as_str().unwrap()));
+                    }
+                }
+            }
+            found.sort();
+            let wanted = [
+                "async_with 1 in_with",
+                "delegates 1 in_finally",
+                "except_bare 1 in_except",
+                "except_in_finally 1 in_finally",
+                "except_one 1 in_except",
+                "except_two 1 in_except",
+                "finally_call 1 in_finally",
+                "finally_if 1 in_finally",
+                "finally_try 1 in_finally",
+                "with_as 1 in_with",
+                "with_in_except 1 in_with",
+                "with_one 1 in_with",
+            ];
+            assert_eq!(found, wanted, "{}", py.name);
+        }
+    });
+}

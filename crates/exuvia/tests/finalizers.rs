@@ -149,6 +149,10 @@ fn finalizers_are_told_with_what_is_lost_of_them() {
                 assert_eq!((&called["count"], &called["where"]["line"]), (&json!(count), line), "{function} of {}", py.name);
             }
             assert_eq!(row(answer, "unfinished", "function", "waits")["count"], 4, "{}", py.name);
+            // Two of them have begun; the coroutines wait for a future, which is no block.
+            let within =
+                |function: &str| fields(row(answer, "unfinished", "function", function), &["in_finally", "in_with", "in_try", "in_except"]);
+            assert_eq!((within("steps"), within("waits")), (json!([2, 0, 0, 0]), json!([0, 0, 0, 0])), "{}", py.name);
             assert_eq!(answer["finalize"].as_array().unwrap().len(), 1, "{}", py.name);
             let gc_garbage = json!([{"type": "__main__.Plain", "count": 4}]);
             assert_eq!(answer["gc_garbage"], gc_garbage, "{}", py.name);

@@ -69,7 +69,14 @@ fn listed(called: &[Called], most: usize) -> String {
     let all: u64 = called.iter().map(|c| c.count).sum();
     let one = |c: &Called| {
         let place = c.place.as_ref().map(|place| format!(" ({})", written(place))).unwrap_or_default();
-        format!("{} of {}{place}", text::grouped(c.count), text::escaped(&c.function))
+        // What runs when it goes; an `except` seldom does.
+        let [in_finally, in_with, in_try, _] = c.inside;
+        let inside: Vec<String> = [(in_finally, "try/finally"), (in_with, "with"), (in_try, "a try block")]
+            .iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, what)| format!(", {} inside {what}", text::grouped(*n)))
+            .collect();
+        format!("{} of {}{place}{}", text::grouped(c.count), text::escaped(&c.function), inside.concat())
     };
     let mut parts: Vec<String> = called.iter().take(most).map(one).collect();
     if called.len() > most {
@@ -179,11 +186,16 @@ struct CalledJson<'s> {
     count: u64,
     #[serde(rename = "where")]
     place: Option<PlaceJson<'s>>,
+    in_finally: u64,
+    in_with: u64,
+    in_try: u64,
+    in_except: u64,
 }
 
 impl<'s> CalledJson<'s> {
     fn new(c: &'s Called) -> Self {
-        CalledJson { function: &c.function, count: c.count, place: place(&c.place) }
+        let [in_finally, in_with, in_try, in_except] = c.inside;
+        CalledJson { function: &c.function, count: c.count, place: place(&c.place), in_finally, in_with, in_try, in_except }
     }
 }
 
@@ -220,7 +232,7 @@ mod tests {
 
     fn found() -> Finalizers {
         let place = |line| Some(Place { file: "/srv/app/db.py".into(), line: Some(line), near: false });
-        let called = |function: &str, count| Called { function: function.into(), place: place(7), count };
+        let called = |function: &str, count| Called { function: function.into(), place: place(7), count, inside: [0; 4] };
         let conn = Finalizing {
             type_name: "app.Conn".into(),
             is_python: true,

@@ -258,6 +258,36 @@ pub struct CallRow {
     pub globals: Option<u32>,
     /// The line on which it stands.
     pub line: Option<u32>,
+    /// What it stands in, which may run when it goes.
+    pub inside: Option<Inside>,
+}
+
+/// What a call that waits stands in. In the order in which one is told where there are several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Inside {
+    /// `try` with `finally`.
+    Finally,
+    /// `with`.
+    With,
+    /// A `try` of which no more is known.
+    Try,
+    /// `try` with `except`.
+    Except,
+}
+
+impl Inside {
+    /// All of them.
+    pub const ALL: [Inside; 4] = [Inside::Finally, Inside::With, Inside::Try, Inside::Except];
+
+    /// The word of the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Inside::Finally => "finally",
+            Inside::With => "with",
+            Inside::Try => "try",
+            Inside::Except => "except",
+        }
+    }
 }
 
 /// A task of asyncio.

@@ -160,7 +160,8 @@ impl Look<'_, '_> {
             let called = known.entry(node).or_insert_with(|| self.called(node)).clone();
             *by_function.entry(called).or_default() += 1;
         }
-        let mut all: Vec<Called> = by_function.into_iter().map(|((function, place), count)| Called { function, place, count }).collect();
+        let called = |((function, place), count)| Called { function, place, count, inside: [0; 4] };
+        let mut all: Vec<Called> = by_function.into_iter().map(called).collect();
         // What has a place first: C code is the library's own.
         all.sort_by(|a, b| (b.place.is_some(), b.count).cmp(&(a.place.is_some(), a.count)).then_with(|| a.cmp(b)));
         all
@@ -186,10 +187,22 @@ impl Look<'_, '_> {
     /// A call that has not ended has its frame: an object to 3.10, part of the generator since.
     pub(super) fn unfinished(&self) -> Vec<Called> {
         let calls = self.rows_named(&CALLS);
-        self.counted(self.instances(&calls).filter_map(|(node, ())| {
+        let code_of = |node: u32| {
             let frame = self.field(node, "gi_frame").and_then(|frame| self.field(frame, "f_code"));
             frame.or_else(|| self.field(node, "f_code"))
-        }))
+        };
+        let mut all = self.counted(self.instances(&calls).filter_map(|(node, ())| code_of(node)));
+        let mut inside: BTreeMap<(String, Option<Place>), [u64; 4]> = BTreeMap::new();
+        for call in &self.ownership.details.calls {
+            let Some((kind, code)) = call.inside.zip(code_of(call.object)) else { continue };
+            if let Some(n) = inside.entry(self.called(code)).or_default().get_mut(kind as usize) {
+                *n += 1;
+            }
+        }
+        for called in &mut all {
+            called.inside = inside.get(&(called.function.clone(), called.place.clone())).copied().unwrap_or_default();
+        }
+        all
     }
 
     /// The functions of `weakref.finalize._registry`.

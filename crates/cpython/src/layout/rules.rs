@@ -96,6 +96,8 @@ pub struct Rules {
     pub frame_owner_most: u8,
     /// Generators' states; unused where frames are objects.
     pub generators: GeneratorStates,
+    /// Whose numbers of instructions it has: the minor of the release.
+    pub opcodes: u32,
     /// Ints.
     pub ints: IntForm,
     /// `int.__sizeof__` counts at least one digit: 3.11+ (0 takes 28 bytes there, 24 before).
@@ -174,6 +176,7 @@ impl Rules {
             },
             stack_refs: from(14),
             frame_owner_most: if release.minor == 14 { 4 } else { 3 },
+            opcodes: u32::from(release.minor),
             generators: GeneratorStates { cleared_from: if from(15) { 5 } else { 4 }, code_visible: from(14) },
             ints: if from(12) { IntForm::Tag } else { IntForm::SignedSize },
             int_zero_has_digit: from(11),

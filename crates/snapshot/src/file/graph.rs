@@ -4,7 +4,7 @@ use graph::Edges;
 use memory::Addr;
 
 use super::decode::Table;
-use crate::{BoundRow, CallRow, CodeRow, Graph, LabelPlaces, LinkLabel, ModuleRow, RegionRow, RootLink, TaskRow, ThreadRow};
+use crate::{BoundRow, CallRow, CodeRow, Graph, Inside, LabelPlaces, LinkLabel, ModuleRow, RegionRow, RootLink, TaskRow, ThreadRow};
 
 /// All references, by holder; `rows` is the number of objects.
 pub(crate) fn graph(t: &Table, labels: Vec<LinkLabel>, rows: usize) -> Result<Graph, String> {
@@ -102,7 +102,13 @@ impl Small {
         };
         let columns = self.known(t.u32s("object")?)?.into_iter().zip(t.texts("name")?);
         let columns = columns.zip(known(t.optional_u32s("code")?)?).zip(known(t.optional_u32s("globals")?)?).zip(t.optional_u32s("line")?);
-        Ok(columns.map(|((((object, name), code), globals), line)| CallRow { object, name, code, globals, line }).collect())
+        let words = if t.has("inside") { t.optional_texts("inside")? } else { Vec::new() };
+        let mut inside = words.into_iter().map(|word| Inside::ALL.into_iter().find(|inside| Some(inside.word()) == word.as_deref()));
+        let row = |((((object, name), code), globals), line)| {
+            let inside = inside.next().flatten();
+            CallRow { object, name, code, globals, line, inside }
+        };
+        Ok(columns.map(row).collect())
     }
 
     /// Tasks of asyncio.

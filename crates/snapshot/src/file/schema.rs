@@ -288,6 +288,7 @@ pub const TABLES: &[TableSpec] = &[
             optional("code", Kind::Row, "its code object, a `code.object`"),
             optional("globals", Kind::Row, "its globals, the `__dict__` of a module as a rule"),
             optional("line", Kind::Code, "the line on which it stands; its first one where it has not begun"),
+            added(optional("inside", Kind::Text, "what it stands in: `finally`, `with`, `except`, or a `try` of which no more is known")),
         ],
     },
     TableSpec {

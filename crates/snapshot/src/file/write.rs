@@ -90,8 +90,14 @@ pub(crate) fn groups(snapshot: &Snapshot, spec: &TableSpec, encoder: &Encoder) -
         }
         "calls" => {
             let c = &d.calls;
-            let columns =
-                [small(c, |c| c.object), text(c, |c| &c.name), smalls(c, |c| c.code), smalls(c, |c| c.globals), smalls(c, |c| c.line)];
+            let columns = [
+                small(c, |c| c.object),
+                text(c, |c| &c.name),
+                smalls(c, |c| c.code),
+                smalls(c, |c| c.globals),
+                smalls(c, |c| c.line),
+                texts(c, |c| c.inside.map(|inside| inside.word())),
+            ];
             all(c.len(), &columns)
         }
         "tasks" => {
