@@ -149,19 +149,38 @@ struct Entries {
     count: usize,
     type_name: String,
     nodes: Vec<u32>,
+    /// They stand in so many containers of this type, which are the entries: listeners by topic, say.
+    within: Option<(usize, String)>,
 }
 
-/// The entries of a container: items, values or members.
+/// The entries of a container: items, values or members. Where these are few and containers themselves, theirs.
 fn entries(ownership: &Ownership<'_>, owner: &Owner) -> Option<Entries> {
+    let first = alike(ownership, entries_of(ownership, owner.node))?;
+    let is_container = matches!(first.type_name.as_str(), "list" | "dict" | "set" | "tuple" | "collections.deque");
+    if first.count >= MANY_ENTRIES || !is_container {
+        return Some(first);
+    }
+    let theirs = first.nodes.iter().flat_map(|node| entries_of(ownership, *node)).collect();
+    match alike(ownership, theirs) {
+        Some(second) if second.count >= MANY_ENTRIES => Some(Entries { within: Some((first.count, first.type_name)), ..second }),
+        _ => Some(first),
+    }
+}
+
+fn entries_of(ownership: &Ownership<'_>, node: u32) -> Vec<u32> {
     let is_entry = |kind| matches!(kind, LinkKind::Index | LinkKind::Value | LinkKind::Member);
-    let nodes: Vec<u32> = ownership.graph.of(owner.node).filter(|link| is_entry(link.label.kind)).map(|link| link.target).collect();
+    ownership.graph.of(node).filter(|link| is_entry(link.label.kind)).map(|link| link.target).collect()
+}
+
+/// Entries most of which are of one type.
+fn alike(ownership: &Ownership<'_>, nodes: Vec<u32>) -> Option<Entries> {
     let mut by_type: FxHashMap<&str, usize> = FxHashMap::default();
     for &node in &nodes {
         *by_type.entry(ownership.type_name(node)).or_default() += 1;
     }
     let (type_name, most) = by_type.into_iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(a.0)))?;
     let alike = most as f64 >= nodes.len() as f64 * ALIKE;
-    alike.then(|| Entries { count: nodes.len(), type_name: type_name.to_owned(), nodes })
+    alike.then(|| Entries { count: nodes.len(), type_name: type_name.to_owned(), nodes, within: None })
 }
 
 /// A container that grows with the program's work: what a bound of a tenth of its entries would save.
@@ -194,10 +213,15 @@ fn growing(ownership: &Ownership<'_>, below: &Edges, owner: &Owner, entries: &En
     let held: u64 = below.of(owner.node).iter().map(|child| ownership.retained(*child)).sum();
     let share = (entries.count - bound) as f64 / entries.count as f64;
     let saving = (owner.retained_bytes.0 as f64 * share) as u64;
-    let alone = entries.nodes.iter().filter(|node| ownership.tree.above(**node) == Some(owner.node)).count();
+    let alone = |node: u32| {
+        let above = ownership.tree.above(node);
+        above == Some(owner.node) || (entries.within.is_some() && above.and_then(|above| ownership.tree.above(above)) == Some(owner.node))
+    };
+    let alone = entries.nodes.iter().filter(|node| alone(**node)).count();
+    let within = entries.within.as_ref().map(|(n, kind)| format!(" in {n} {kind}")).unwrap_or_default();
     Some(Finding {
         id: "retained",
-        title: format!("{what} holds {} {}: {advice}", grouped(entries.count), entries.type_name),
+        title: format!("{what} holds {} {}{within}: {advice}", grouped(entries.count), entries.type_name),
         saving_bytes: Bytes(saving),
         known: Sure::Estimated,
         place,
