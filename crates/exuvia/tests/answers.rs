@@ -274,7 +274,7 @@ fn after_a_time_a_running_program_is_looked_at_and_then_waited_for() {
 }
 
 #[test]
-fn the_shop_of_the_readme_shows_its_leak() {
+fn the_example_shop_shows_its_leak() {
     if !may_trace() {
         return;
     }
