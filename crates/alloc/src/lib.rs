@@ -1,9 +1,12 @@
 //! Allocators, read from outside: one file each, the same items in the same order.
 //!
-//! Holds: [`pymalloc`]. Later: glibc, mimalloc, jemalloc.
+//! Holds: [`pymalloc`], [`glibc`], [`mimalloc`]. Later: jemalloc.
 //! Never: IO, objects.
 
 #![forbid(unsafe_code)]
 
+pub mod glibc;
 pub mod malloc;
+pub mod mimalloc;
+pub mod other;
 pub mod pymalloc;
