@@ -1,7 +1,8 @@
 //! Bytes at foreign addresses.
 //!
 //! Holds: [`Addr`], the [`Image`] (segments of a target's memory that were copied), the [`Memory`] trait
-//! that live targets, copies and fake worlds pass, and what was mapped where ([`Mapping`], [`Module`]).
+//! that live targets, copies and fake worlds pass, and what was mapped where ([`Mapping`], [`Module`]) and what of it was in
+//! memory ([`Residency`]).
 //! Never does: IO, unsafe, knowledge of Python.
 
 #![forbid(unsafe_code)]
@@ -9,10 +10,12 @@
 mod addr;
 mod image;
 mod mapping;
+mod residency;
 
 pub use addr::{Addr, Bytes};
 pub use image::{Image, Segment};
 pub use mapping::{Mapping, Module};
+pub use residency::{Counted, Counter, Residency, Run, Sums, ThreadStack};
 
 /// Why bytes could not be had. `Null` and `Absent` never collapse: a null pointer is a fact about the
 /// target, an absent page a fact about what we could read.

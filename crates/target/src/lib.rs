@@ -23,6 +23,7 @@ mod maps;
 mod pagemap;
 mod plan;
 mod process;
+mod residency;
 mod rights;
 mod seccomp;
 mod status;

@@ -11,7 +11,7 @@ pub fn parse_maps(text: &[u8]) -> Vec<Mapping> {
     text.split(|&b| b == b'\n').filter_map(parse_line).collect()
 }
 
-fn parse_line(line: &[u8]) -> Option<Mapping> {
+pub(crate) fn parse_line(line: &[u8]) -> Option<Mapping> {
     // start-end perms offset dev inode [spaces path]. The path may hold spaces, so split five times only.
     let mut fields = line.splitn(6, |&b| b == b' ');
     let range = std::str::from_utf8(fields.next()?).ok()?;

@@ -206,6 +206,7 @@ pub(crate) fn read_proc(pid: i32, name: &'static str) -> Result<Vec<u8>, TargetE
     let call = match name {
         "maps" => "reading /proc/PID/maps",
         "auxv" => "reading /proc/PID/auxv",
+        "smaps" => "reading /proc/PID/smaps",
         _ => "reading /proc/PID",
     };
     std::fs::read(format!("/proc/{pid}/{name}")).map_err(|e| TargetError::from_proc(pid, call, e))

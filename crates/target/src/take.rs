@@ -15,6 +15,7 @@ use crate::guardian::Guardian;
 use crate::headroom::{fork_cost, headroom, headroom_of};
 use crate::plan::Plan;
 use crate::process::Process;
+use crate::residency::{self, Raw};
 use crate::seccomp;
 use crate::status::{page_faults, threads_of};
 use crate::taken::{Cost, Taken, Thread, Way};
@@ -31,6 +32,8 @@ const HOLD_MIN: Duration = Duration::from_millis(500);
 /// What a fork is expected to cost: stopping the threads and making the calls, and copying page tables.
 const FORK_PAUSE: Duration = Duration::from_millis(5);
 const FORK_PAUSE_PER_GB: Duration = Duration::from_millis(20);
+/// What reading smaps and pagemap is expected to add.
+const RESIDENCY_PAUSE_PER_GB: Duration = Duration::from_millis(20);
 
 /// Which way is wished for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub struct TakeOptions {
     pub retries: u32,
     /// The longest pause allowed. When a longer one is expected nothing is stopped.
     pub max_pause: Duration,
+    /// Whether to read in the stop which pages are in memory ([`Taken::residency`]).
+    pub residency: bool,
     /// The executable that answers [`crate::GUARDIAN_ARGUMENT`]; normally `/proc/self/exe`.
     pub guardian: PathBuf,
 }
@@ -69,6 +74,7 @@ impl Default for TakeOptions {
             quiet_words: Vec::new(),
             retries: 20,
             max_pause: Duration::from_secs(1),
+            residency: false,
             guardian: "/proc/self/exe".into(),
         }
     }
@@ -95,7 +101,7 @@ pub struct Forecast {
 /// Takes the memory of a process. A process that was stopped before (state `T`) is read too, and still stopped afterwards.
 pub fn take(process: &Process, options: &TakeOptions) -> Result<Taken, TargetError> {
     if options.mode == Mode::Live {
-        return live(process);
+        return live(process, options);
     }
     process.refuse_if_traced()?;
     let prepared = Prepared::new(process, options, false)?;
@@ -182,7 +188,10 @@ impl<'p> Prepared<'p> {
         if self.held {
             return Ok(());
         }
-        let expected = expected_pause(self.way, &self.copy, self.process, self.resident)?;
+        let mut expected = expected_pause(self.way, &self.copy, self.process, self.resident)?;
+        if self.options.residency {
+            expected += RESIDENCY_PAUSE_PER_GB.mul_f64(self.resident.0 as f64 / 1e9);
+        }
         let limit = self.options.max_pause;
         if expected > limit {
             return Err(TargetError::PauseTooLong { pid: self.process.pid(), resident: self.resident, expected, limit });
@@ -216,7 +225,7 @@ impl<'p> Prepared<'p> {
             let begun = Instant::now();
             let tids = guardian.stop(pid, hold)?;
             let last = self.held || cost.attempts > self.options.retries;
-            let moment = self.in_the_stop(guardian, last, hold.map(|h| begun + h));
+            let moment = self.in_the_stop(guardian, &tids, last, hold.map(|h| begun + h));
             let threads: Vec<Thread> = tids.iter().map(|&tid| thread(pid, tid)).collect();
             // Let go first, then look at what came of it.
             let (this, overran) = guardian.release()?;
@@ -241,7 +250,7 @@ impl<'p> Prepared<'p> {
     }
 
     /// What happens while the target stands.
-    fn in_the_stop(&mut self, guardian: &mut Guardian, last: bool, deadline: Option<Instant>) -> Result<Moment, TargetError> {
+    fn in_the_stop(&mut self, guardian: &mut Guardian, tids: &[i32], last: bool, deadline: Option<Instant>) -> Result<Moment, TargetError> {
         let process = self.process;
         process.check_same()?;
         let quiet = is_quiet(process, self.options);
@@ -250,7 +259,9 @@ impl<'p> Prepared<'p> {
         }
         let mappings = process.mappings()?;
         let plan = plan(process, &mappings);
-        let seen = Seen { mappings, plan, quiet };
+        // Before a fork: after it every page is shared.
+        let residency = self.options.residency.then(|| residency::read(process, tids)).transpose()?;
+        let seen = Seen { mappings, plan, quiet, residency };
         match self.way {
             Way::Fork => {
                 let special = seen.plan.within(&self.not_forked);
@@ -296,7 +307,8 @@ impl<'p> Prepared<'p> {
         let Prepared { copy, resident, was_stopped, way, instead, .. } = self;
         let gaps = gaps(&seen.plan, &copy);
         let instead = instead.map(|problem| problem.to_string());
-        Taken { copy, mappings: seen.mappings, threads, gaps, resident, quiet: seen.quiet, was_stopped, way, instead, cost }
+        let residency = seen.residency.map(|raw| raw.residency(&threads));
+        Taken { copy, mappings: seen.mappings, threads, gaps, resident, residency, quiet: seen.quiet, was_stopped, way, instead, cost }
     }
 }
 
@@ -305,6 +317,7 @@ struct Seen {
     mappings: Vec<Mapping>,
     plan: Plan,
     quiet: bool,
+    residency: Option<Raw>,
 }
 
 /// What came of a stop.
@@ -318,7 +331,7 @@ enum Moment {
 }
 
 /// Without any stop.
-fn live(process: &Process) -> Result<Taken, TargetError> {
+fn live(process: &Process, options: &TakeOptions) -> Result<Taken, TargetError> {
     let pid = process.pid();
     let was_stopped = process.state()? == 'T';
     let (mut copy, resident) = Copy::prepare(process, plan(process, &process.mappings()?))?;
@@ -327,11 +340,14 @@ fn live(process: &Process) -> Result<Taken, TargetError> {
     let mappings = process.mappings()?;
     let plan = plan(process, &mappings);
     copy.take(process, &plan, None)?;
+    let tids = threads_of(pid).unwrap_or_default();
+    let raw = options.residency.then(|| residency::read(process, &tids)).transpose()?;
     process.check_same()?;
-    let threads = threads_of(pid).unwrap_or_default().into_iter().map(|tid| thread(pid, tid)).collect();
+    let threads: Vec<Thread> = tids.into_iter().map(|tid| thread(pid, tid)).collect();
+    let residency = raw.map(|raw| raw.residency(&threads));
     let gaps = gaps(&plan, &copy);
     let cost = Cost::default();
-    Ok(Taken { copy, mappings, threads, gaps, resident, quiet: true, was_stopped, way: Way::Live, instead: None, cost })
+    Ok(Taken { copy, mappings, threads, gaps, resident, residency, quiet: true, was_stopped, way: Way::Live, instead: None, cost })
 }
 
 /// The out-of-memory killer might choose the target.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use memory::{Bytes, Image, Mapping};
+use memory::{Bytes, Image, Mapping, Residency};
 
 use crate::copy::Copy;
 
@@ -36,6 +36,7 @@ pub struct Taken {
     pub(crate) threads: Vec<Thread>,
     pub(crate) gaps: Vec<(String, Bytes)>,
     pub(crate) resident: Bytes,
+    pub(crate) residency: Option<Residency>,
     pub(crate) quiet: bool,
     pub(crate) was_stopped: bool,
     pub(crate) way: Way,
@@ -109,6 +110,12 @@ impl Taken {
     /// Bytes in memory or swap of what is copied at the moment, as counted before it.
     pub fn resident_bytes(&self) -> Bytes {
         self.resident
+    }
+
+    /// What was in memory at the moment, where [`crate::TakeOptions::residency`] asked for it; while it ran, where the way was
+    /// [`Way::Live`].
+    pub fn residency(&self) -> Option<&Residency> {
+        self.residency.as_ref()
     }
 
     /// What was not copied: the reason, and bytes of address space.
