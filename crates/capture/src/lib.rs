@@ -7,16 +7,19 @@
 #![forbid(unsafe_code)]
 
 mod arenas;
+mod blocks;
 mod briefs;
 mod chunk;
 mod edges;
 mod everything;
 mod facts;
 mod fingerprint;
+mod forked;
 mod gather;
 mod ids;
 mod inspect;
 mod labels;
+mod ledger;
 mod outside;
 mod reach;
 mod rooted;
@@ -27,11 +30,12 @@ mod world;
 
 pub use cpython::layout::proof::Moment;
 use cpython::LayoutError;
-use memory::{Addr, Image, Mapping, Module};
+use memory::{Addr, Image, Mapping, Module, Residency};
 use snapshot::file::{Draft, FileError};
 use snapshot::Snapshot;
 
 pub use fingerprint::FingerprintKey;
+pub use forked::{forked, Parent};
 pub use reach::{Keep, Reached, Witness};
 pub use world::{prove, World};
 
@@ -48,6 +52,8 @@ pub struct Source<'m> {
     pub tables: &'m [cpython::layout::Table],
     /// Whether the bytes are of one moment.
     pub moment: Moment,
+    /// What of it was in memory, where a ledger is asked for.
+    pub residency: Option<&'m Residency>,
 }
 
 /// How much of what was found the snapshot keeps.
@@ -98,6 +104,7 @@ pub fn capture(source: Source<'_>, detail: Detail) -> Result<Snapshot, CaptureEr
     };
     let mut reached = Reached::all(&world, keep);
     let mut snapshot = reached.snapshot();
+    snapshot.ledger = source.residency.map(|residency| ledger::ledger(&mut reached, residency));
     if let Detail::Object { address, values } = detail {
         snapshot.inspected = Some(inspect::inspect(&reached, address, values).ok_or(CaptureError::NoObject(address))?);
     }
@@ -118,6 +125,7 @@ pub fn capture_into(source: Source<'_>, values: bool, key: FingerprintKey, draft
     let world = World::open(source, &proved);
     let mut reached = Reached::all(&world, Keep::All);
     let mut snapshot = reached.snapshot();
+    snapshot.ledger = source.residency.map(|residency| ledger::ledger(&mut reached, residency));
     snapshot.details = Some(everything::everything(&mut reached, values, key, &mut snapshot.coverage, draft)?);
     Ok(snapshot)
 }

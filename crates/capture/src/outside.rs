@@ -76,7 +76,7 @@ const PAGE: u64 = 4096;
 
 /// Where the memory of a mapped ELF file ends by its own program headers; `None` where they cannot be read. `mappings` end with the
 /// file's last one; its header is at the start of the mapping of offset 0 (elf(5): `e_phoff`, `e_phentsize`, `e_phnum`, `Elf64_Phdr`).
-fn bss_end(mappings: &[Mapping], inode: u64, image: &Image<'_>) -> Option<u64> {
+pub(crate) fn bss_end(mappings: &[Mapping], inode: u64, image: &Image<'_>) -> Option<u64> {
     let head = mappings.iter().rev().find(|m| m.inode == inode && m.offset == 0)?.start;
     if image.u32(head).ok()? != u32::from_le_bytes(*b"\x7fELF") {
         return None;

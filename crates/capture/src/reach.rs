@@ -19,7 +19,7 @@ use crate::arenas::{Bits, Dirty};
 use crate::outside::{Outside, Statics};
 use crate::sweep;
 use crate::tally::Tally;
-use crate::worker::{Shared, Worker};
+use crate::worker::{Piece, Shared, Worker};
 use crate::world::World;
 
 /// A pass over the arenas that reached fewer objects than this is the last: references are followed one by one then.
@@ -53,9 +53,11 @@ pub enum Witness {
 pub struct Reached<'w, 'm> {
     pub(crate) shared: Shared<'w, 'm>,
     pub(crate) outside: Outside,
-    tally: Tally,
+    pub(crate) tally: Tally,
     coverage: Coverage,
     objects: Option<Objects>,
+    /// What lies outside the arenas, where a ledger is asked for.
+    pub(crate) pieces: Vec<Piece>,
     /// Objects that nothing but their block names.
     pub swept: Vec<Addr>,
     namespaces_outside: FxHashSet<Addr>,
@@ -98,14 +100,15 @@ impl<'w, 'm> Reached<'w, 'm> {
         if world.collecting {
             main.coverage.add_gap(GapKind::Collecting, 1);
         }
-        let Worker { tally, coverage, objects, namespaces_outside, nothing, .. } = main;
+        let Worker { tally, coverage, objects, namespaces_outside, nothing, pieces, .. } = main;
+        let pieces = pieces.unwrap_or_default();
         for at in nothing {
             if let Some(arena) = world.arenas.of(at) {
                 shared.done.clear(arena, at.0 - world.arenas.all[arena].start.0);
             }
         }
         let namespaces_outside = namespaces_outside.into_iter().collect();
-        Reached { shared, outside, tally, coverage, objects, swept: swept.objects, namespaces_outside, type_rows: Vec::new() }
+        Reached { shared, outside, tally, coverage, objects, pieces, swept: swept.objects, namespaces_outside, type_rows: Vec::new() }
     }
 
     /// The world that was searched.
@@ -240,7 +243,7 @@ impl<'w, 'm> Reached<'w, 'm> {
             interpreters: world.interpreters.len() as u32,
             ..Target::default()
         };
-        Snapshot { target, coverage, types, objects, graph: None, inspected: None, details: None }
+        Snapshot { target, coverage, types, objects, graph: None, ledger: None, inspected: None, details: None }
     }
 }
 

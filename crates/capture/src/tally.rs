@@ -11,6 +11,8 @@ pub(crate) struct Sum {
     pub(crate) count: u64,
     pub(crate) own: u64,
     pub(crate) footprint: u64,
+    /// Of that, in arenas of pymalloc.
+    pub(crate) in_arenas: u64,
 }
 
 /// Sums by the number of the type.
@@ -22,7 +24,7 @@ pub(crate) struct Tally {
 impl Tally {
     /// Adds one object.
     #[inline]
-    pub(crate) fn add(&mut self, t: &Arc<TypeInfo>, own: u64, footprint: u64) {
+    pub(crate) fn add(&mut self, t: &Arc<TypeInfo>, own: u64, footprint: u64, in_arenas: u64) {
         let i = t.index as usize;
         if i >= self.sums.len() {
             self.sums.resize(i + 1, Sum::default());
@@ -34,6 +36,7 @@ impl Tally {
             s.count += 1;
             s.own = s.own.saturating_add(own);
             s.footprint = s.footprint.saturating_add(footprint);
+            s.in_arenas = s.in_arenas.saturating_add(in_arenas);
         }
     }
 
@@ -46,6 +49,7 @@ impl Tally {
             mine.count += theirs.count;
             mine.own = mine.own.saturating_add(theirs.own);
             mine.footprint = mine.footprint.saturating_add(theirs.footprint);
+            mine.in_arenas = mine.in_arenas.saturating_add(theirs.in_arenas);
             mine.info = mine.info.take().or(theirs.info);
         }
     }

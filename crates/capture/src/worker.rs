@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use alloc::malloc;
 use cpython::heap::TypeCache;
 use cpython::layout::rules::Immortality;
 use cpython::types::TypeInfo;
@@ -79,9 +78,9 @@ impl<'m> Shared<'_, 'm> {
         }
         let pre = self.world.heap.pre_header(o, t);
         let request = pre + t.basic;
-        let header = o.u64(-(pre as i64) - 8).unwrap_or(0);
         let inline = own.saturating_sub(blocks).max(request);
-        malloc::chunk_size(header, request).unwrap_or_else(|| malloc::chunk_bytes(inline))
+        let (at, image) = (o.addr - pre, self.world.heap.image);
+        self.world.blocks.bytes(image, at, request).unwrap_or_else(|| self.world.blocks.least(at, inline))
     }
 
     /// What the block of `bytes` at `at` takes.
@@ -92,8 +91,7 @@ impl<'m> Shared<'_, 'm> {
         if at.is_null() || self.statics.contains(at) {
             return 0;
         }
-        let header = self.world.heap.image.u64(at - 8).unwrap_or(0);
-        malloc::chunk_size(header, bytes).unwrap_or_else(|| malloc::chunk_bytes(bytes))
+        self.world.blocks.bytes(self.world.heap.image, at, bytes).unwrap_or_else(|| self.world.blocks.least(at, bytes))
     }
 
     /// What a block takes that an object owns. It counts once, for its first owner.
@@ -136,7 +134,21 @@ pub(crate) struct Worker<'s, 'w, 'm> {
     pub(crate) newly: u64,
     recent: Vec<Addr>,
     footprint: u64,
+    /// Of that, in arenas.
+    footprint_in_arenas: u64,
+    /// The type of the object that is being decoded.
+    type_index: u32,
     keep_owned_outside: bool,
+    /// What lies outside the arenas with its type, where a ledger is asked for.
+    pub(crate) pieces: Option<Vec<Piece>>,
+}
+
+/// Memory outside the arenas that an object is, or owns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece {
+    pub(crate) at: Addr,
+    pub(crate) bytes: u64,
+    pub(crate) type_index: u32,
 }
 
 impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
@@ -156,7 +168,10 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
             newly: 0,
             recent: vec![Addr::NULL; RECENT],
             footprint: 0,
+            footprint_in_arenas: 0,
+            type_index: 0,
             keep_owned_outside: false,
+            pieces: shared.world.source.residency.map(|_| Vec::new()),
         }
     }
 
@@ -231,7 +246,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
             return false;
         };
         let heap = &self.shared.world.heap;
-        self.footprint = 0;
+        (self.footprint, self.footprint_in_arenas, self.type_index) = (0, 0, t.index);
         let own = match heap.decode(o, &t, self) {
             Ok(own) => own,
             Err(_) => {
@@ -242,11 +257,19 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         // The type itself is an object too; heap types are told by the decoder, static ones only here.
         self.reach(t.addr);
         let body = match arena {
-            Some(arena) => self.shared.world.arenas.block_bytes(arena, o.addr).unwrap_or(own),
-            None => self.shared.outside_bytes(o, &t, own, self.footprint),
+            Some(arena) => {
+                let bytes = self.shared.world.arenas.block_bytes(arena, o.addr).unwrap_or(own);
+                self.footprint_in_arenas += bytes;
+                bytes
+            }
+            None => {
+                let bytes = self.shared.outside_bytes(o, &t, own, self.footprint);
+                self.piece(o.addr - heap.pre_header(o, &t), bytes);
+                bytes
+            }
         };
         let footprint = self.footprint + body;
-        self.tally.add(&t, own, footprint);
+        self.tally.add(&t, own, footprint, self.footprint_in_arenas);
         if self.objects.is_some() {
             self.row(o, &t, own, footprint, witness);
         }
@@ -360,6 +383,9 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         self.namespaces_outside.append(&mut other.namespaces_outside);
         self.nothing.append(&mut other.nothing);
         self.newly += other.newly;
+        if let (Some(mine), Some(theirs)) = (&mut self.pieces, &mut other.pieces) {
+            mine.append(theirs);
+        }
         if let (Some(mine), Some(theirs)) = (&mut self.objects, &mut other.objects) {
             mine.append(theirs);
         }
@@ -406,6 +432,16 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
             None => self.shared.outside_bytes(o, t, own.saturating_sub(owned.iter().map(|b| b.1).sum()), self.footprint),
         };
         body + owned.iter().map(|&(at, bytes)| self.shared.block_footprint(at, bytes)).sum::<u64>()
+    }
+
+    /// Notes memory outside the arenas.
+    #[inline]
+    fn piece(&mut self, at: Addr, bytes: u64) {
+        if let Some(pieces) = &mut self.pieces {
+            if !at.is_null() && bytes > 0 && !self.shared.statics.contains(at) {
+                pieces.push(Piece { at, bytes, type_index: self.type_index });
+            }
+        }
     }
 
     /// Notes a dict whose keys are names.
@@ -469,10 +505,16 @@ impl Visitor for Worker<'_, '_, '_> {
 
     #[inline]
     fn owns(&mut self, at: Addr, bytes: u64) {
-        if self.keep_owned_outside && self.shared.world.arenas.of(at).is_none() {
+        let took = self.shared.takes(at, bytes);
+        self.footprint += took;
+        if self.shared.world.arenas.of(at).is_some() {
+            self.footprint_in_arenas += took;
+            return;
+        }
+        if self.keep_owned_outside {
             self.owned_outside.push(at);
         }
-        self.footprint += self.shared.takes(at, bytes);
+        self.piece(at, took);
     }
 
     fn torn(&mut self, what: Torn) {

@@ -8,6 +8,7 @@ use cpython::{Heap, LayoutError};
 use memory::{Addr, Memory};
 
 use crate::arenas::ArenaMap;
+use crate::blocks::Blocks;
 use crate::Source;
 
 /// Everything that the search for objects needs.
@@ -22,6 +23,8 @@ pub struct World<'m> {
     pub interpreters: Vec<Addr>,
     /// pymalloc's arenas.
     pub arenas: ArenaMap<'m>,
+    /// The allocators outside them.
+    pub(crate) blocks: Blocks,
     /// The collector was at work when the target stood.
     pub collecting: bool,
 }
@@ -55,7 +58,8 @@ impl<'m> World<'m> {
         heap.learn(source.python, sample.into_iter());
         let arenas = find_arenas(source, layout, &interpreters);
         let arenas = ArenaMap::new(source.image, arenas, geometry(layout), &heap);
-        World { source, heap, runtime, interpreters, arenas, collecting }
+        let blocks = Blocks::find(source.image, source.mappings);
+        World { source, heap, runtime, interpreters, arenas, blocks, collecting }
     }
 }
 

@@ -14,8 +14,10 @@ mod details;
 mod diagnosis;
 mod facts;
 pub mod file;
+mod forked;
 mod graph;
 mod inspected;
+mod ledger;
 mod objects;
 mod target;
 mod types;
@@ -28,8 +30,10 @@ pub use details::{
 };
 pub use diagnosis::{Check, Diagnosis, Outlook, Python, PythonProcess, Room, Subject, Verdict};
 pub use facts::{Attributes, Facts, Form, KeyNote, Shape};
+pub use forked::{Forked, Write, Written};
 pub use graph::{Graph, Link};
 pub use inspected::{Brief, Holder, Inspected, Label, Reference, References, Unit};
+pub use ledger::{Ledger, MallocArena, Part, Pin, Pymalloc, Share};
 pub use objects::{Collector, Found, Object, Objects, State};
 pub use target::{Mode, Moment, Target};
 pub use types::{Known, Type};
@@ -47,6 +51,8 @@ pub struct Snapshot {
     pub objects: Option<Objects>,
     /// Every reference between objects, when the question is who holds what.
     pub graph: Option<Graph>,
+    /// Where the resident memory is, when that is asked.
+    pub ledger: Option<Ledger>,
     /// One object with its references, when the question is about one.
     pub inspected: Option<Inspected>,
     /// All else that a file keeps, when one is to be written.

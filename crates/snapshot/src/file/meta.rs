@@ -2,7 +2,7 @@
 
 use memory::Bytes;
 
-use crate::{Coverage, GapKind, KeyNote, Mode, Moment, Target};
+use crate::{Coverage, GapKind, KeyNote, Ledger, Mode, Moment, Target};
 
 /// The rows, in a fixed order; what is not known has none.
 pub(crate) fn rows(target: &Target, coverage: &Coverage) -> Vec<(String, String)> {
@@ -56,6 +56,17 @@ pub(crate) fn key_rows(key: &KeyNote) -> Vec<(String, String)> {
     all.push(("fingerprint.key".to_string(), whose.to_string()));
     all.extend(key.alone.iter().map(|why| ("fingerprint.note".to_string(), why.clone())));
     all
+}
+
+/// The ledger, as one JSON object: few read it, and its parts will grow.
+pub(crate) fn ledger_row(ledger: &Ledger) -> Option<(String, String)> {
+    Some(("ledger".to_string(), serde_json::to_string(ledger).ok()?))
+}
+
+/// The ledger that the rows hold; folders of earlier programs have none.
+pub(crate) fn ledger(rows: &[(String, String)]) -> Result<Option<Ledger>, String> {
+    let row = rows.iter().find(|(key, _)| key == "ledger");
+    row.map(|(_, text)| serde_json::from_str(text).map_err(|e| format!("ledger: {e}"))).transpose()
 }
 
 /// What the rows say. Keys that are not known are a later version's and are passed over.
@@ -136,6 +147,10 @@ mod tests {
         let mut coverage = Coverage { objects: 5, own_bytes: Bytes(u64::MAX), ..Coverage::default() };
         coverage.add_gap(GapKind::OpaqueState, 9);
         assert_eq!(parse(&rows(&target, &coverage)), Ok((target, coverage)));
+        let made = Ledger { rss_bytes: 7, gaps: vec!["a \"b\"".into()], ..Ledger::default() };
+        assert_eq!(ledger(&[ledger_row(&made).unwrap()]), Ok(Some(made)));
+        assert_eq!(ledger(&[]), Ok(None));
+        assert!(ledger(&[("ledger".into(), "{".into())]).is_err());
         assert!(parse(&[]).is_err());
         assert!(parse(&[("coverage.objects".into(), "many".into())]).is_err());
     }

@@ -57,7 +57,8 @@ impl Reader {
         let rows = self.table("meta", |t| Ok(t.texts("key")?.into_iter().zip(t.texts("value")?).collect::<Vec<_>>()))?;
         let (target, coverage) = meta::parse(&rows).map_err(|why| damaged(&self.folder, "meta.parquet", &why))?;
         let types = self.table("types", types)?;
-        Ok(Snapshot { target, coverage, types, ..Snapshot::default() })
+        let ledger = meta::ledger(&rows).map_err(|why| damaged(&self.folder, "meta.parquet", &why))?;
+        Ok(Snapshot { target, coverage, types, ledger, ..Snapshot::default() })
     }
 
     /// That, and every object.

@@ -35,6 +35,7 @@ pub(crate) fn groups(snapshot: &Snapshot, spec: &TableSpec, encoder: &Encoder) -
         "meta" => {
             let mut rows = meta::rows(&snapshot.target, &snapshot.coverage);
             rows.extend(snapshot.details.iter().flat_map(|d| meta::key_rows(&d.key)));
+            rows.extend(snapshot.ledger.iter().filter_map(meta::ledger_row));
             let columns = [text(&rows, |r| &r.0), text(&rows, |r| &r.1)];
             encoder.groups(rows.len(), &columns)
         }

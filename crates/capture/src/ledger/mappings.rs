@@ -1,0 +1,106 @@
+//! What is left when allocators and stacks have theirs: files, shared memory, other allocators, buffers, and the unknown.
+//!
+//! Sources: proc_pid_maps(5); elf(5) for what follows a file's last mapping (.bss).
+
+use memory::{Addr, Mapping, Residency};
+use rustc_hash::{FxHashMap, FxHashSet};
+use snapshot::Part;
+
+use super::claims::Claims;
+use super::{ByType, Shares, Sum};
+use crate::outside::bss_end;
+use crate::reach::Reached;
+use crate::worker::Piece;
+
+/// Gives the rest of every mapping to a share.
+pub(super) fn rest(
+    reached: &Reached<'_, '_>,
+    residency: &Residency,
+    pieces: &[Piece],
+    names: &FxHashMap<u32, String>,
+    claims: &mut Claims,
+    shares: &mut Shares,
+) {
+    let maps: Vec<Mapping> = residency.mappings.iter().map(|(m, _)| m.clone()).collect();
+    bss(reached, residency, &maps, claims, shares);
+    let programs: FxHashSet<(u64, &str)> = maps.iter().filter(|m| m.exec && m.inode != 0).map(|m| (m.inode, m.path.as_str())).collect();
+    let allocator = alloc::other::name(&maps);
+    let mut counter = residency.counter();
+    let mut owned = ByType::default();
+    for (mapping, sums) in &residency.mappings {
+        if sums.rss == 0 {
+            continue;
+        }
+        let mut sum = Sum::default();
+        for (start, end) in claims.take(mapping.start, mapping.end) {
+            let anonymous = !mapping.shared && mapping.inode == 0 && (mapping.path.is_empty() || mapping.path == "[heap]");
+            let mut objects = ByType::default();
+            if anonymous {
+                owned_here(pieces, start, end, &mut counter, &mut objects);
+            }
+            let mut counted = counter.count(start, end);
+            let theirs = objects.total();
+            counted.resident = counted.resident.saturating_sub(theirs.counted.resident);
+            counted.shared = counted.shared.saturating_sub(theirs.counted.shared);
+            counted.huge = counted.huge.saturating_sub(theirs.counted.huge);
+            sum.add((end.0 - start.0).saturating_sub(theirs.bytes), counted);
+            owned.merge(&objects);
+        }
+        let (part, name) = kind(mapping, &programs, allocator);
+        shares.add(part, name, &sum);
+    }
+    let part = if allocator.is_some() { Part::AllocatorObjects } else { Part::Buffers };
+    owned.into_shares(part, names, shares);
+}
+
+/// What objects own of a range that no allocator known here has.
+fn owned_here(pieces: &[Piece], start: Addr, end: Addr, counter: &mut memory::Counter<'_>, owned: &mut ByType) {
+    let first = pieces.partition_point(|piece| piece.at < start);
+    let mut behind = start;
+    for piece in pieces.get(first..).unwrap_or(&[]).iter().take_while(|piece| piece.at < end) {
+        let from = piece.at.max(behind);
+        let to = Addr(piece.at.0.saturating_add(piece.bytes)).min(end);
+        if from < to {
+            owned.add(piece.type_index, to.0 - from.0, counter.count(from, to));
+            behind = to;
+        }
+    }
+}
+
+/// Zero-initialized data stands behind a file's last mapping.
+fn bss(reached: &Reached<'_, '_>, residency: &Residency, maps: &[Mapping], claims: &mut Claims, shares: &mut Shares) {
+    let image = reached.world().source.image;
+    let mut counter = residency.counter();
+    for (i, pair) in maps.windows(2).enumerate() {
+        let [a, b] = pair else { continue };
+        if a.inode == 0 || !a.write || b.inode != 0 || !b.write || !b.path.is_empty() || a.end != b.start {
+            continue;
+        }
+        let Some(end) = bss_end(maps.get(..=i).unwrap_or(&[]), a.inode, image) else { continue };
+        let mut sum = Sum::default();
+        for (start, end) in claims.take(b.start, Addr(end).min(b.end)) {
+            sum.add(end.0 - start.0, counter.count(start, end));
+        }
+        shares.add(Part::Files, &a.path, &sum);
+    }
+}
+
+fn kind<'m>(m: &'m Mapping, programs: &FxHashSet<(u64, &str)>, allocator: Option<&'static str>) -> (Part, &'m str) {
+    let path = m.path.as_str();
+    if path.starts_with("[v") {
+        return (Part::Kernel, path);
+    }
+    let in_memory = ["/dev/shm/", "/memfd:", "/SYSV", "/dev/zero", "/i915", "/anon_hugepage"].iter().any(|start| path.starts_with(start));
+    if m.shared && (in_memory || m.inode == 0) {
+        return (Part::SharedMemory, path);
+    }
+    if m.inode != 0 && !in_memory {
+        let program = programs.contains(&(m.inode, path));
+        return (if program { Part::Files } else { Part::FileMappings }, path);
+    }
+    match allocator {
+        Some(name) => (Part::AllocatorOther, name),
+        None if path == "[heap]" => (Part::Unknown, "heap"),
+        None => (Part::Unknown, "anonymous"),
+    }
+}
