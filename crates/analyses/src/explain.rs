@@ -11,11 +11,14 @@ use snapshot::{LinkKind, Snapshot};
 use crate::accumulation::{self, Accumulation};
 use crate::calls::Calls;
 use crate::finding::{rank, Finding, Saves, Sure};
+use crate::ledger::{self, Statement};
 use crate::naming::Names;
 use crate::ownership::{Hold, Ownership};
 use crate::place::{is_standard, Place, Places};
 use crate::retained::{retained_in, Owner, Retained};
 
+/// Names of each entry of the ledger.
+const LEDGER_NAMES: usize = 3;
 /// Owners that are shown.
 const OWNERS: usize = 6;
 /// An owner of this part of the whole is suspect, as in Eclipse MAT.
@@ -32,6 +35,8 @@ const FINDING_LEAST: u64 = 16 << 10;
 /// The answer to `explain`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Explanation {
+    /// Where the resident memory is, where that was seen.
+    pub ledger: Option<Statement>,
     /// Who holds it.
     pub retained: Retained,
     /// What looks like a leak.
@@ -108,9 +113,11 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
     findings.extend(crate::finalizers::findings(&ownership, &places, least));
     suspects.retain(|suspect| suspect.retained_bytes.0 >= least);
     crate::overlap::once(&ownership, &mut findings, least);
+    let statement = snapshot.ledger.as_ref().map(|l| ledger::ledger(l, Some(LEDGER_NAMES)));
+    findings.extend(statement.iter().flat_map(ledger::findings));
     rank(&mut findings);
     cut(&mut retained);
-    Some(Explanation { retained, suspects, findings })
+    Some(Explanation { ledger: statement, retained, suspects, findings })
 }
 
 fn suspect(owner: &Owner, entries: Option<(u64, String)>, place: Option<Place>) -> Suspect {

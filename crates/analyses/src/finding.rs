@@ -48,6 +48,8 @@ pub struct Finding {
 /// At which objects bytes are saved: what two findings would save at the same is counted once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Saves {
+    /// At no object: memory that allocators hold back.
+    Nowhere,
     /// At these objects, each with what it keeps alive: so many bytes at each.
     At(Vec<(u32, u64)>),
     /// At every instance of a type, at each as much.

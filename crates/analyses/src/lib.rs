@@ -15,6 +15,7 @@ pub mod explain;
 pub mod finalizers;
 pub mod finding;
 pub mod grouped;
+pub mod ledger;
 pub mod named;
 mod naming;
 mod object;
@@ -29,6 +30,7 @@ pub mod sizes;
 pub mod slots;
 #[cfg(test)]
 mod testing;
+pub mod tree;
 mod types;
 
 pub use naming::{Names, Step};

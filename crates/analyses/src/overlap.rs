@@ -80,6 +80,7 @@ fn shared(ownership: &Ownership<'_>, findings: &[Finding]) -> FxHashMap<(usize, 
                     }
                 }
             }
+            Saves::Nowhere => {}
             Saves::Instances { type_index, count } => {
                 instances.insert(*type_index, (place, finding.saving_bytes.0 as f64 / (*count).max(1) as f64));
             }

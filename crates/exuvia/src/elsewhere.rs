@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use snapshot::{Diagnosis, PythonProcess};
 
 use crate::cli::Look;
-use crate::look::{Captured, Question};
+use crate::look::{Captured, Member, Question};
 use crate::trouble::Trouble;
 
 /// A program that runs on: there is none here.
@@ -58,6 +58,10 @@ pub(crate) fn process(_: i32, _: &Look, _: Question<'_>) -> Result<Captured, Tro
 }
 
 pub(crate) fn program(_: &[OsString], _: &Look, _: Question<'_>) -> Result<(Captured, Option<Running>), Trouble> {
+    Err(refused())
+}
+
+pub(crate) fn tree(_: i32, _: &Look) -> Result<Vec<Member>, Trouble> {
     Err(refused())
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use memory::Addr;
 use snapshot::file::{Draft, Reader};
-use snapshot::Snapshot;
+use snapshot::{Forked, Snapshot};
 
 use crate::cli::{Chosen, Look};
 use crate::live::{self, Running};
@@ -25,6 +25,10 @@ pub(crate) enum Question<'a> {
     Objects,
     /// Every object with its references.
     Graph,
+    /// Sums per type, and where the resident memory is.
+    Ledger,
+    /// Every object with its references, and where the resident memory is.
+    Explanation,
     /// One object with its references.
     Object(Addr),
     /// All that a snapshot's file keeps, written while it is found: into this folder, or where there is none, kept packed.
@@ -37,6 +41,20 @@ pub(crate) struct Captured {
     pub(crate) snapshot: Snapshot,
     /// Where everything was asked for.
     pub(crate) saved: Option<Saved>,
+}
+
+/// One process of a tree.
+#[derive(Default)]
+pub(crate) struct Member {
+    pub(crate) pid: i32,
+    /// Its parent, where that is in the tree.
+    pub(crate) parent: Option<i32>,
+    pub(crate) command: String,
+    pub(crate) snapshot: Snapshot,
+    /// What it shares with its parent.
+    pub(crate) forked: Option<Forked>,
+    /// Why nothing was seen of it.
+    pub(crate) refused: Option<String>,
 }
 
 /// What was written of a snapshot while it was made, and since when its memory is copied.
@@ -69,9 +87,9 @@ pub(crate) fn saved(folder: &Path, question: Question<'_>) -> Result<Snapshot, T
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let read = Reader::open(folder).and_then(|reader| match question {
-        Question::Types => reader.types(),
+        Question::Types | Question::Ledger => reader.types(),
         Question::Objects | Question::Everything(_) => reader.objects(),
-        Question::Graph => reader.graph(),
+        Question::Graph | Question::Explanation => reader.graph(),
         Question::Object(address) => reader.object(address),
     });
     std::panic::set_hook(told);

@@ -106,3 +106,16 @@ pub(crate) fn nothing_to_exclude(word: &str) -> Trouble {
         "the name as exuvia path shows it, without its dot: --exclude CACHE, or a type: --exclude shop.cache.Cache",
     )
 }
+
+/// A snapshot that has no ledger.
+pub(crate) fn no_ledger(target: &crate::cli::Chosen) -> Trouble {
+    let folder = match target {
+        crate::cli::Chosen::Folder(folder) => folder.display().to_string(),
+        _ => String::new(),
+    };
+    Trouble::target(
+        format!("the snapshot {folder} has no ledger"),
+        "what was in memory is read in the stop, and was not when it was taken",
+        "exuvia ledger PID, or a new snapshot",
+    )
+}

@@ -51,6 +51,11 @@ impl Trouble {
         Trouble { kind: Kind::Own, what: what.into(), why: why.into(), advice: advice.into() }
     }
 
+    /// What failed.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+
     /// Nothing is wrong: what was asked for (help, version) is printed.
     pub(crate) fn answered() -> Trouble {
         Trouble { kind: Kind::Answered, what: String::new(), why: String::new(), advice: String::new() }

@@ -20,6 +20,9 @@ const SUSPECTS: usize = 1;
 /// One screen: coverage, owners, what to do, the sentence, the next command.
 pub fn table(out: &mut dyn Write, snapshot: &Snapshot, explanation: &Explanation, all: bool, style: &Style) -> io::Result<()> {
     head::write_brief(out, snapshot, style)?;
+    if let Some(ledger) = &explanation.ledger {
+        head::write_cut(out, &crate::ledger::line(ledger), style)?;
+    }
     writeln!(out)?;
     retained::owners(out, &explanation.retained, style)?;
     suspects(out, explanation, all, style)?;
@@ -74,14 +77,18 @@ fn proof(explanation: &Explanation, style: &Style) -> (&'static str, String) {
     let is_live = matches!(style.again, Again::Pid(_));
     match first.id {
         "retained" if is_live => ("see it grow", style.again.line("diff", &["--every", "10s", "--times", "3"])),
-        id @ ("cycles" | "refcounts" | "finalizers" | "slots") => ("see it", style.again.line(id, &[])),
+        id @ ("ledger" | "cycles" | "refcounts" | "finalizers" | "slots") => ("see it", style.again.line(id, &[])),
         _ => ("see it", style.again.line("retained", &[])),
     }
 }
 
 /// What a manager understands.
 pub fn sentence(explanation: &Explanation) -> String {
-    let whole = explanation.retained.whole;
+    let whole = match (explanation.findings.first(), &explanation.ledger) {
+        // What allocators hold back is not part of what objects take.
+        (Some(first), Some(ledger)) if first.id == "ledger" => ledger.rss_bytes,
+        _ => explanation.retained.whole,
+    };
     match (explanation.findings.first(), explanation.retained.owners.first()) {
         (Some(first), _) => {
             let share = text::percent(first.saving_bytes.0, whole.0);
@@ -129,6 +136,7 @@ fn sure(known: Sure) -> &'static str {
 pub fn json(out: &mut dyn Write, snapshot: &Snapshot, explanation: &Explanation) -> io::Result<()> {
     let answer = Answer {
         head: json::Head::new("exuvia/explain/1", snapshot),
+        ledger: explanation.ledger.as_ref().map(crate::ledger::StatementJson::new),
         retained: retained::RetainedJson::new(&explanation.retained),
         suspects: explanation.suspects.iter().map(SuspectJson::new).collect(),
         findings: explanation.findings.iter().map(FindingJson::new).collect(),
@@ -141,6 +149,7 @@ pub fn json(out: &mut dyn Write, snapshot: &Snapshot, explanation: &Explanation)
 struct Answer<'s> {
     #[serde(flatten)]
     head: json::Head<'s>,
+    ledger: Option<crate::ledger::StatementJson<'s>>,
     #[serde(flatten)]
     retained: retained::RetainedJson<'s>,
     suspects: Vec<SuspectJson<'s>>,

@@ -17,6 +17,7 @@ pub mod explain;
 pub mod finalizers;
 mod head;
 mod json;
+pub mod ledger;
 pub mod object;
 pub mod objects;
 pub mod path;
@@ -28,6 +29,7 @@ pub mod sizes;
 pub mod slots;
 mod table;
 pub mod text;
+pub mod tree;
 pub mod types;
 
 pub use again::Again;

@@ -3,6 +3,7 @@
 mod counts;
 mod diff;
 mod explain;
+mod ledger;
 mod names;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use memory::Addr;
 pub(crate) use self::counts::{Finalizers, Refcounts};
 pub(crate) use self::diff::{Compared, Diff};
 pub(crate) use self::explain::{Cycles, Explain, Retained, Slots};
+pub(crate) use self::ledger::Ledger;
 pub(crate) use self::names::{Path, Sizes};
 use crate::trouble::Trouble;
 
@@ -45,7 +47,7 @@ Options:
 const SHORT_HELP: &str = "\
 See      what a Python process holds: types, objects, object, snapshot, doctor
 Explain  who holds it, run the first one first:
-         explain, retained, refcounts, cycles, path, finalizers, sizes
+         explain, ledger, retained, refcounts, cycles, path, finalizers, sizes
 Shrink   what would make it smaller: slots
 Prove    the difference: diff
 
@@ -62,6 +64,7 @@ See: what a Python process holds
 
 Explain: who holds it
   explain     run this first: owners, suspects, what to do
+  ledger      where the resident memory is: entries that add up to RSS
   retained    the owners, by what would go if they went
   refcounts   what C code holds, and what it may have leaked
   cycles      reference cycles by shape, and where to break them
@@ -110,6 +113,7 @@ pub(crate) enum Command {
     Snapshot(Snapshot),
     Doctor(Doctor),
     Explain(Explain),
+    Ledger(Ledger),
     Retained(Retained),
     Refcounts(Refcounts),
     Cycles(Cycles),

@@ -8,7 +8,7 @@ use crate::trouble::Trouble;
 pub(crate) fn run(args: &Explain) -> Result<(), Trouble> {
     let target = args.target.chosen("explain")?;
     args.look.check(&target)?;
-    let looked = look::take(&target, &args.look, Question::Graph)?;
+    let looked = look::take(&target, &args.look, Question::Explanation)?;
     let snapshot = &looked.snapshot;
     let mut explanation = analyses::explain::explain(snapshot).ok_or_else(super::no_graph)?;
     let all = args.all || args.rows.limit.is_some();

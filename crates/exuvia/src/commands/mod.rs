@@ -5,6 +5,7 @@ mod diff;
 mod doctor;
 mod explain;
 mod finalizers;
+mod ledger;
 mod list;
 mod object;
 mod objects;
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Snapshot(args)) => snapshot::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Ledger(args)) => ledger::run(&args),
         Some(Command::Retained(args)) => retained::run(&args),
         Some(Command::Refcounts(args)) => refcounts::run(&args),
         Some(Command::Cycles(args)) => cycles::run(&args),

@@ -10,6 +10,7 @@ mod fingerprint_key;
 mod interrupt;
 mod processes;
 mod refusals;
+mod tree;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ use self::again::{Attempt, Facts, Spent};
 pub(crate) use self::doctor::diagnose;
 pub(crate) use self::interrupt::Looks;
 pub(crate) use self::processes::pythons;
+pub(crate) use self::tree::tree;
 use crate::cli::{self, Look};
 use crate::look::{Captured, Question, Saved};
 use crate::progress::Progress;
@@ -176,7 +178,8 @@ impl Call<'_> {
 
     fn take_options(&self, process: &Process, pythons: &[(Module, Identity)]) -> TakeOptions {
         let quiet_words = pythons.iter().flat_map(|(_, identity)| collecting_words(process, identity, &self.tables)).collect();
-        TakeOptions { mode: self.look.mode.into(), quiet_words, max_pause: self.look.max_pause, ..TakeOptions::default() }
+        let residency = matches!(self.question, Question::Ledger | Question::Explanation | Question::Everything(_));
+        TakeOptions { mode: self.look.mode.into(), quiet_words, max_pause: self.look.max_pause, residency, ..TakeOptions::default() }
     }
 
     /// The snapshot of the one Python that is in use: a process may have another one mapped that was never started.
@@ -186,7 +189,8 @@ impl Call<'_> {
         let moment = if taken.way() == Way::Live { capture::Moment::Running } else { capture::Moment::Still };
         let mut first = None;
         for (python, _) in pythons {
-            let source = Source { image: &image, python, mappings: taken.mappings(), tables: &self.tables, moment };
+            let residency = taken.residency();
+            let source = Source { image: &image, python, mappings: taken.mappings(), tables: &self.tables, moment, residency };
             match self.captured(source, copied) {
                 Ok(captured) => return Ok(captured),
                 Err(e @ CaptureError::File(_)) => return Err(e),
@@ -199,8 +203,8 @@ impl Call<'_> {
     fn captured(&self, source: Source<'_>, copied: Instant) -> Result<Captured, CaptureError> {
         let values = self.look.values;
         let detail = match (self.question, &self.key) {
-            (Question::Types, _) => Detail::Types,
-            (Question::Graph, _) => Detail::Graph,
+            (Question::Types | Question::Ledger, _) => Detail::Types,
+            (Question::Graph | Question::Explanation, _) => Detail::Graph,
             (Question::Object(address), _) => Detail::Object { address, values },
             (Question::Objects | Question::Everything(_), None) | (Question::Objects, _) => Detail::Objects,
             (Question::Everything(folder), Some((key, alone))) => {

@@ -26,7 +26,7 @@ pub(crate) fn command_line(pid: i32) -> String {
 }
 
 /// The processes of this PID namespace, ascending.
-fn pids() -> Result<Vec<i32>, Trouble> {
+pub(super) fn pids() -> Result<Vec<i32>, Trouble> {
     let entries = std::fs::read_dir("/proc").map_err(|e| refusals::no_proc(&e))?;
     let mut pids: Vec<i32> = entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();

@@ -120,7 +120,14 @@ fn the_incremental_collector_of_3_14_0_to_3_14_4_is_read_by_its_documentation() 
         let image = frozen.image();
         let tables = tables();
         let prove = |image: &Image<'_>| {
-            capture::prove(Source { image, python: &python, mappings: frozen.mappings(), tables: &tables, moment: Moment::Still })
+            capture::prove(Source {
+                image,
+                python: &python,
+                mappings: frozen.mappings(),
+                tables: &tables,
+                moment: Moment::Still,
+                residency: None,
+            })
         };
         let now = prove(&image).unwrap();
         assert!(!now.layout.incremental, "{}", now.layout.how_known());
@@ -137,7 +144,14 @@ fn the_incremental_collector_of_3_14_0_to_3_14_4_is_read_by_its_documentation() 
             assert_eq!(then.layout.release.to_string(), "3.14.4");
             let how = then.layout.how_known();
             assert!(how.contains("proved by structure, table from") && how.contains("incremental collector of 3.14.0 to 3.14.4"), "{how}");
-            let source = |image| Source { image, python: &python, mappings: frozen.mappings(), tables: &tables, moment: Moment::Still };
+            let source = |image| Source {
+                image,
+                python: &python,
+                mappings: frozen.mappings(),
+                tables: &tables,
+                moment: Moment::Still,
+                residency: None,
+            };
             // The same objects, of the same sizes; young ones are generation 0, all others generation 2.
             let (mut expected, gaps) = rows(source(before), &now);
             let middle = expected.iter_mut().filter(|row| row.2 == Collector::Generation1);

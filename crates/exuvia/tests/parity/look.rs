@@ -63,7 +63,8 @@ pub(crate) fn look(target: &Target, truth: &Truth, tables: &[Table]) -> Result<L
     let python = process.python().unwrap();
     let frozen = target::take(&process, &options()).unwrap();
     let image = frozen.image();
-    let source = Source { image: &image, python: &python, mappings: frozen.mappings(), tables, moment: capture::Moment::Still };
+    let source =
+        Source { image: &image, python: &python, mappings: frozen.mappings(), tables, moment: capture::Moment::Still, residency: None };
     let proved = capture::prove(source)?;
     let world = World::open(source, &proved);
     let mut reached = Reached::all(&world, Keep::Rows);

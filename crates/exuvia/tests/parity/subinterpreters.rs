@@ -65,7 +65,8 @@ fn each_interpreter_s_objects_are_found_with_it() {
         let python = process.python().unwrap();
         let frozen = target::take(&process, &options()).unwrap();
         let (image, tables) = (frozen.image(), tables());
-        let source = Source { image: &image, python: &python, mappings: frozen.mappings(), tables: &tables, moment: Moment::Still };
+        let source =
+            Source { image: &image, python: &python, mappings: frozen.mappings(), tables: &tables, moment: Moment::Still, residency: None };
         let proved = capture::prove(source).unwrap();
         let world = World::open(source, &proved);
         let mut reached = Reached::all(&world, Keep::Rows);

@@ -113,7 +113,7 @@ fn proved(process: &Process, modules: &[Module], tables: &[layout::Table], files
         let mut failed = None;
         let mut how = None;
         for (python, file) in modules.iter().zip(files.iter_mut()) {
-            match prove(Source { image: &image, python, mappings: taken.mappings(), tables, moment }) {
+            match prove(Source { image: &image, python, mappings: taken.mappings(), tables, moment, residency: None }) {
                 Ok(proved) => {
                     file.release = Some(proved.layout.release.to_string());
                     file.build = Some(proved.layout.how_known());
