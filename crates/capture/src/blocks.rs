@@ -30,7 +30,7 @@ impl Blocks {
 
     /// The least that it can take.
     pub(crate) fn least(&self, at: Addr, request: u64) -> u64 {
-        let is_glibc = !self.is_other && self.mimalloc.as_ref().map_or(true, |m| m.block_bytes(at).is_none());
+        let is_glibc = !self.is_other && self.mimalloc.as_ref().and_then(|m| m.block_bytes(at)).is_none();
         if is_glibc {
             malloc::chunk_bytes(request)
         } else {

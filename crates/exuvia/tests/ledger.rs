@@ -392,7 +392,7 @@ for n in range(1000, 1040):
         let left = answer["not_attributed_bytes"].as_u64().unwrap();
         assert_eq!(sum + left, rss, "{}", py.name);
         // What is broken is lost, and little else.
-        assert!(left >= 40 * 1000 && left < 400_000, "{}: {left}", py.name);
+        assert!((40 * 1000..400_000).contains(&left), "{}: {left}", py.name);
     });
 }
 

@@ -70,7 +70,10 @@ fn others_read_it_unmodified() {
     };
     assert_eq!(rows("table").len(), snapshot::file::TABLES.len(), "{text}");
     assert_eq!(rows("query").len(), 10, "{text}");
-    assert!(rows("table").iter().chain(&rows("query")).all(|n| *n > 0), "{text}");
+    // The shop has no container with a bound of its own, and no asyncio.
+    let empty: Vec<&str> = text.lines().filter(|l| l.starts_with("table") && l.ends_with(" 0")).collect();
+    assert_eq!(empty, ["table bounds.parquet 0", "table tasks.parquet 0"], "{text}");
+    assert!(rows("query").iter().all(|n| *n > 0), "{text}");
 }
 
 /// A folder as format 1 was first written. Later versions must read it with the same numbers.

@@ -103,6 +103,6 @@ mod tests {
     fn a_name_may_look_like_the_rest() {
         assert_eq!(parent_of("7 (a) S 1 (b)) S 12 7 7 0"), Some(12));
         assert_eq!(parent_of("7"), None);
-        assert!(children().is_ok_and(|all| all.get(&(std::os::unix::process::parent_id() as i32)).is_some()));
+        assert!(children().is_ok_and(|all| all.contains_key(&(std::os::unix::process::parent_id() as i32))));
     }
 }
