@@ -113,7 +113,7 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
     findings.extend(crate::finalizers::findings(&ownership, &places, least));
     suspects.retain(|suspect| suspect.retained_bytes.0 >= least);
     crate::overlap::once(&ownership, &mut findings, least);
-    let statement = snapshot.ledger.as_ref().map(|l| ledger::ledger(l, Some(LEDGER_NAMES)));
+    let statement = snapshot.ledger.as_ref().map(|l| ledger::ledger(l, &ledger::pin_owners(&ownership, snapshot), Some(LEDGER_NAMES)));
     findings.extend(statement.iter().flat_map(ledger::findings));
     rank(&mut findings);
     cut(&mut retained);

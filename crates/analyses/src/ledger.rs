@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use memory::Bytes;
-use snapshot::{Ledger, Part};
+use memory::{Addr, Bytes};
+use snapshot::{Ledger, Part, Snapshot};
 
 use crate::finding::{Finding, Saves, Sure};
+use crate::naming::Names;
+use crate::ownership::Ownership;
 
 /// One line of the ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub enum HeldBy {
     Pymalloc,
     /// Forked processes, each for itself.
     Forks,
+    /// Allocators together, in part what the others name.
+    Anyone,
 }
 
 /// What would give memory back.
@@ -121,8 +125,39 @@ fn is_free(part: Part) -> bool {
     matches!(part, PymallocFreeBlocks | PymallocFreePools | MallocFree | MallocCached | MallocTop | AllocatorFree | KeptStacks)
 }
 
-/// Ranks the shares; `limit` names of each part are kept.
-pub fn ledger(ledger: &Ledger, limit: Option<usize>) -> Statement {
+/// Of a snapshot; `None` where it has none. Where it has references too, what keeps arenas alive is named by its owners.
+pub fn of(snapshot: &Snapshot, limit: Option<usize>) -> Option<Statement> {
+    let owners = Ownership::of(snapshot).map(|ownership| pin_owners(&ownership, snapshot)).unwrap_or_default();
+    snapshot.ledger.as_ref().map(|l| ledger(l, &owners, limit))
+}
+
+/// Pins that are looked at, and owners that are named.
+const PINS: usize = 3;
+const OWNERS: usize = 2;
+
+/// Who owns what keeps sparse arenas alive: the containers that most of the samples are in.
+pub(crate) fn pin_owners(ownership: &Ownership<'_>, snapshot: &Snapshot) -> Vec<String> {
+    let pins = snapshot.ledger.iter().flat_map(|l| &l.pins).take(PINS);
+    let row = |address: &u64| ownership.objects.addresses().binary_search(&Addr(*address)).ok().map(|row| row as u32);
+    let nodes: Vec<u32> = pins.flat_map(|pin| pin.samples.iter().filter_map(row)).collect();
+    if nodes.is_empty() {
+        return Vec::new();
+    }
+    let names = Names::of(ownership, &nodes);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for node in nodes {
+        // `__main__.kept[12]` is in `__main__.kept`.
+        let name = names.text(node);
+        let whole = if name.ends_with(']') { name.rfind('[').and_then(|at| name.get(..at)).unwrap_or(&name) } else { &name };
+        *counts.entry(whole.to_string()).or_default() += 1;
+    }
+    let mut counts: Vec<(String, usize)> = counts.into_iter().filter(|(_, count)| *count > 1).collect();
+    counts.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
+    counts.into_iter().take(OWNERS).map(|(name, _)| name).collect()
+}
+
+/// Ranks the shares; `limit` names of each part are kept. `owners`: of what keeps sparse arenas alive.
+pub(crate) fn ledger(ledger: &Ledger, owners: &[String], limit: Option<usize>) -> Statement {
     let mut entries: BTreeMap<&str, BTreeMap<&str, Entry>> = BTreeMap::new();
     let (mut attributed, mut shared) = (0, 0);
     for share in &ledger.shares {
@@ -157,7 +192,7 @@ pub fn ledger(ledger: &Ledger, limit: Option<usize>) -> Statement {
         shared_bytes: Bytes(shared),
         entries,
         not_attributed_bytes: Bytes(ledger.rss_bytes.saturating_sub(attributed)),
-        advice: advice(ledger),
+        advice: advice(ledger, owners),
     }
 }
 
@@ -209,7 +244,7 @@ pub fn findings(statement: &Statement) -> Vec<Finding> {
     let mut seen = Vec::new();
     let mut found = Vec::new();
     for advice in &statement.advice {
-        if seen.contains(&advice.held_by) {
+        if seen.contains(&advice.held_by) || advice.held_by == HeldBy::Anyone {
             continue;
         }
         seen.push(advice.held_by);
@@ -217,6 +252,7 @@ pub fn findings(statement: &Statement) -> Vec<Finding> {
             HeldBy::Malloc => "malloc holds free memory back",
             HeldBy::Pymalloc => "few objects keep arenas of pymalloc",
             HeldBy::Forks => "forked processes hold what they could share",
+            HeldBy::Anyone => continue,
         };
         found.push(Finding {
             id: "ledger",
@@ -231,7 +267,7 @@ pub fn findings(statement: &Statement) -> Vec<Finding> {
     found
 }
 
-fn advice(ledger: &Ledger) -> Vec<Advice> {
+fn advice(ledger: &Ledger, owners: &[String]) -> Vec<Advice> {
     let trim: u64 = ledger.malloc_arenas.iter().map(|a| a.trimmable_bytes).sum();
     let mut all = vec![Advice {
         held_by: HeldBy::Malloc,
@@ -241,11 +277,15 @@ fn advice(ledger: &Ledger) -> Vec<Advice> {
         known: WALKED,
     }];
     all.extend(fewer_arenas(ledger));
-    all.extend(pinned(ledger));
+    all.extend(pinned(ledger, owners));
     all.extend(top(ledger));
+    all.extend(large(ledger));
     let least = (ledger.rss_bytes / WORTH).max(WORTH_LEAST);
     all.retain(|advice| advice.gain_bytes.0 >= least);
-    all.sort_by(|a, b| (b.gain_bytes, &a.setting).cmp(&(a.gain_bytes, &b.setting)));
+    all.extend(again(ledger));
+    all.sort_by(|a, b| {
+        (a.held_by == HeldBy::Anyone, b.gain_bytes, &a.setting).cmp(&(b.held_by == HeldBy::Anyone, a.gain_bytes, &b.setting))
+    });
     all
 }
 
@@ -265,22 +305,27 @@ fn fewer_arenas(ledger: &Ledger) -> Option<Advice> {
 }
 
 /// Arenas of pymalloc that few objects keep alive.
-fn pinned(ledger: &Ledger) -> Option<Advice> {
+fn pinned(ledger: &Ledger, owners: &[String]) -> Option<Advice> {
     let in_use: u64 = ledger.pins.iter().map(|pin| pin.bytes).sum();
     let pins: Vec<String> = ledger.pins.iter().take(3).map(|pin| format!("{} {}", pin.count, pin.type_name)).collect();
+    let owned = if owners.is_empty() { String::new() } else { format!(", of {}", owners.join(" and ")) };
     (ledger.sparse_arenas > 0).then(|| Advice {
         held_by: HeldBy::Pymalloc,
         setting: "make what lives long before what is many, or in a process of its own".into(),
-        why: format!("{} arenas of pymalloc are kept by few objects: {}", ledger.sparse_arenas, pins.join(", ")),
+        why: format!("{} arenas of pymalloc are kept by few objects: {}{owned}", ledger.sparse_arenas, pins.join(", ")),
         gain_bytes: Bytes(ledger.sparse_bytes.saturating_sub(in_use)),
         known: "estimated",
     })
 }
 
-/// The main arena's top beyond what malloc keeps by itself.
+/// What is in memory at the tops of arenas, beyond what malloc keeps by itself.
+fn tops(ledger: &Ledger) -> u64 {
+    ledger.malloc_arenas.iter().map(|a| a.top_resident_bytes.saturating_sub(TRIM_THRESHOLD)).sum()
+}
+
+/// Tops of arenas that are kept because a threshold grew.
 fn top(ledger: &Ledger) -> Option<Advice> {
-    let top = ledger.malloc_arenas.first()?.top_bytes;
-    let gain = top.saturating_sub(TRIM_THRESHOLD);
+    let gain = tops(ledger);
     (gain > 0).then(|| Advice {
         held_by: HeldBy::Malloc,
         setting: format!("MALLOC_TRIM_THRESHOLD_={TRIM_THRESHOLD}"),
@@ -290,6 +335,44 @@ fn top(ledger: &Ledger) -> Option<Advice> {
     })
 }
 
+/// Large blocks that lie in arenas since malloc's threshold grew.
+fn large(ledger: &Ledger) -> Option<Advice> {
+    let grown = ledger.mmap_threshold.filter(|threshold| *threshold > MMAP_THRESHOLD)?;
+    let arenas = &ledger.malloc_arenas;
+    let (free, in_use): (u64, u64) = (arenas.iter().map(|a| a.large_free_bytes).sum(), arenas.iter().map(|a| a.large_chunks).sum());
+    // Small blocks that were freed side by side look the same; without a large one in use they are taken to be that.
+    (in_use > 0).then(|| Advice {
+        held_by: HeldBy::Malloc,
+        setting: format!("MALLOC_MMAP_THRESHOLD_={MMAP_THRESHOLD}"),
+        why: format!(
+            "blocks below {} lie among others since one of that size was freed; in mappings of their own they go at once",
+            Bytes(grown)
+        ),
+        // Thresholds that are set stay as they are: the one for tops too.
+        gain_bytes: Bytes(free + tops(ledger)),
+        known: "estimated",
+    })
+}
+
+/// Free memory that no call gives back, since something in use is on every page of it: from this part of the whole on, a tenth.
+const AGAIN_WORTH: u64 = 10;
+
+/// What only a new process gives back.
+fn again(ledger: &Ledger) -> Option<Advice> {
+    let trim: u64 = ledger.malloc_arenas.iter().map(|a| a.trimmable_bytes).sum();
+    let free: u64 = ledger.shares.iter().filter(|share| is_free(share.part)).map(|share| share.resident_bytes).sum();
+    let gain = free.saturating_sub(trim);
+    (gain >= WORTH_LEAST && gain * AGAIN_WORTH >= ledger.rss_bytes).then(|| Advice {
+        held_by: HeldBy::Anyone,
+        setting: "recycle the process (gunicorn --max-requests, maxtasksperchild)".into(),
+        why: "free memory between what is in use: no call gives it back, a new process or another allocator does (PYTHONMALLOC=mimalloc, jemalloc)".into(),
+        gain_bytes: Bytes(gain),
+        known: "at most",
+    })
+}
+
+/// malloc's default for `M_MMAP_THRESHOLD` (mallopt(3)).
+const MMAP_THRESHOLD: u64 = 128 << 10;
 /// malloc's default for `M_TRIM_THRESHOLD` (mallopt(3)).
 const TRIM_THRESHOLD: u64 = 128 << 10;
 
@@ -312,7 +395,7 @@ mod tests {
             share(Part::Files, "/lib/b.so", 70),
             share(Part::Unknown, "anonymous", 20),
         ];
-        let made = ledger(&Ledger { rss_bytes: 1000, shares, ..Ledger::default() }, None);
+        let made = ledger(&Ledger { rss_bytes: 1000, shares, ..Ledger::default() }, &[], None);
         let names: Vec<(&str, u64)> = made.entries.iter().map(|e| (e.name.as_str(), e.resident_bytes.0)).collect();
         assert_eq!(names, [("Python objects", 850), ("programs and libraries", 130)]);
         assert_eq!(made.not_attributed_bytes, Bytes(20));
@@ -325,7 +408,7 @@ mod tests {
     #[test]
     fn names_beyond_the_limit_are_one() {
         let shares = (0..9).map(|i| share(Part::Files, &format!("/lib/{i}"), 10 + i)).collect();
-        let made = ledger(&Ledger { rss_bytes: 200, shares, ..Ledger::default() }, Some(3));
+        let made = ledger(&Ledger { rss_bytes: 200, shares, ..Ledger::default() }, &[], Some(3));
         let of: Vec<(&str, u64)> = made.entries[0].of.iter().map(|e| (e.name.as_str(), e.resident_bytes.0)).collect();
         assert_eq!(of, [("/lib/8", 18), ("/lib/7", 17), ("/lib/6", 16), ("… 6 more", 75)]);
     }
@@ -334,13 +417,23 @@ mod tests {
     fn advice_is_given_where_it_is_worth_it() {
         let arena =
             |free: u64, trim: u64| MallocArena { free_resident_bytes: free << 20, trimmable_bytes: trim << 20, ..MallocArena::default() };
-        let of = |arenas: Vec<MallocArena>| ledger(&Ledger { rss_bytes: 1 << 30, malloc_arenas: arenas, ..Ledger::default() }, None).advice;
+        let of =
+            |arenas: Vec<MallocArena>| ledger(&Ledger { rss_bytes: 1 << 30, malloc_arenas: arenas, ..Ledger::default() }, &[], None).advice;
         assert_eq!(of(vec![arena(1, 1), arena(1, 1)]), []);
         let advice = of(vec![arena(5, 0), arena(40, 30), arena(50, 40), arena(60, 5)]);
         let found: Vec<(&str, u64)> = advice.iter().map(|a| (a.setting.as_str(), a.gain_bytes.0 >> 20)).collect();
         assert_eq!(found, [("ctypes.CDLL(None).malloc_trim(0)", 75), ("MALLOC_ARENA_MAX=2", 45)]);
-        let both = Statement { advice, ..ledger(&Ledger::default(), None) };
+        let both = Statement { advice, ..ledger(&Ledger::default(), &[], None) };
         let once: Vec<u64> = findings(&both).iter().map(|f| f.saving_bytes.0 >> 20).collect();
         assert_eq!(once, [75], "both free the same");
+        // Blocks below a threshold that grew, where some are in use.
+        let large = MallocArena { large_free_bytes: 90 << 20, large_chunks: 3, ..MallocArena::default() };
+        let grown = Ledger { rss_bytes: 1 << 30, malloc_arenas: vec![large], mmap_threshold: Some(25 << 20), ..Ledger::default() };
+        assert_eq!(ledger(&grown, &[], None).advice.first().map(|a| a.setting.as_str()), Some("MALLOC_MMAP_THRESHOLD_=131072"));
+        assert_eq!(ledger(&Ledger { mmap_threshold: Some(128 << 10), ..grown }, &[], None).advice, []);
+        // What is free between what is in use.
+        let shares = vec![share(Part::MallocFree, "", 200 << 20)];
+        let strewn = ledger(&Ledger { rss_bytes: 1 << 30, shares, ..Ledger::default() }, &[], None).advice;
+        assert_eq!(strewn.first().map(|a| (a.gain_bytes.0 >> 20, a.known)), Some((200, "at most")));
     }
 }

@@ -56,11 +56,16 @@ pub struct Source<'m> {
     pub residency: Option<&'m Residency>,
 }
 
+/// The part of the resident set from which on sparse arenas are worth a look at who owns what is in them: a fiftieth.
+const PINNED_WORTH: u64 = 50;
+
 /// How much of what was found the snapshot keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Detail {
     /// Sums per type.
     Types,
+    /// That, and where the resident memory is; with references where few objects keep much of it.
+    Ledger,
     /// Every object.
     Objects,
     /// Every object with its references.
@@ -98,6 +103,7 @@ pub fn capture(source: Source<'_>, detail: Detail) -> Result<Snapshot, CaptureEr
     let world = World::open(source, &proved);
     let keep = match detail {
         Detail::Types => Keep::Sums,
+        Detail::Ledger => Keep::All,
         Detail::Object { .. } => Keep::Lists,
         Detail::Objects => Keep::Rows,
         Detail::Graph => Keep::All,
@@ -108,7 +114,9 @@ pub fn capture(source: Source<'_>, detail: Detail) -> Result<Snapshot, CaptureEr
     if let Detail::Object { address, values } = detail {
         snapshot.inspected = Some(inspect::inspect(&reached, address, values).ok_or(CaptureError::NoObject(address))?);
     }
-    if detail == Detail::Graph {
+    // Who owns what keeps arenas alive is asked only where that is worth the time.
+    let pinned = snapshot.ledger.as_ref().is_some_and(|l| l.sparse_bytes * PINNED_WORTH >= l.rss_bytes);
+    if detail == Detail::Graph || (detail == Detail::Ledger && pinned) {
         let (objects, graph, details) = everything::graph(&mut reached, &mut snapshot.coverage)?;
         (snapshot.objects, snapshot.graph, snapshot.details) = (Some(objects), Some(graph), Some(details));
     }

@@ -236,6 +236,28 @@ fn what_a_fixed_threshold_gives_back_is_told_before() {
 }
 
 #[test]
+fn what_mappings_of_their_own_give_back_is_told_before() {
+    if !may_trace() {
+        return;
+    }
+    // Freeing one of 25 MB lets blocks of 1 MB lie in the arena; every tenth stays.
+    const LARGE: &str = "
+large = bytes(25000000)
+del large
+rows = [b'%d' % (n % 10) * 1000000 for n in range(60)]
+kept = rows[::10]
+del rows
+";
+    testbed::for_each_interpreter(|py| {
+        let script = format!("{LARGE}{WAIT}");
+        let fixed = [("MALLOC_MMAP_THRESHOLD_", "131072")];
+        let (before, after) = (started(&py.path, &script, &[]), started(&py.path, &script, &fixed));
+        let (before, after) = (ledger(&before.pid()), ledger(&after.pid()));
+        comes_true(gain(&before, "MALLOC_MMAP_THRESHOLD_"), rss(&before), rss(&after), py.name.as_str());
+    });
+}
+
+#[test]
 fn what_pins_arenas_is_told_with_its_bytes() {
     if !may_trace() {
         return;
@@ -258,6 +280,8 @@ gc.collect()
         let (before, after) = (ledger(&before.pid()), ledger(&after.pid()));
         let advice = before["advice"].as_array().unwrap();
         assert!(advice.iter().any(|a| a["why"].as_str().unwrap().contains("__main__.Row")), "{}: {advice:#?}", py.name);
+        let why = |answer: &Value| -> String { answer["advice"].as_array().unwrap().iter().map(|a| a["why"].to_string()).collect() };
+        assert!(why(&before).contains("of __main__.kept"), "{}: {}", py.name, why(&before));
         comes_true(gain(&before, "make what lives long"), rss(&before), rss(&after), py.name.as_str());
     });
 }

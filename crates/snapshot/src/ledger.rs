@@ -132,6 +132,15 @@ pub struct MallocArena {
     pub object_resident_bytes: u64,
     /// Whole pages in memory that `malloc_trim(0)` would give back.
     pub trimmable_bytes: u64,
+    /// In memory at the top.
+    #[serde(default)]
+    pub top_resident_bytes: u64,
+    /// In memory and free, in chunks that are larger than what has a mapping of its own by default.
+    #[serde(default)]
+    pub large_free_bytes: u64,
+    /// Chunks of that size in use.
+    #[serde(default)]
+    pub large_chunks: u64,
 }
 
 /// Objects of one type that keep arenas of pymalloc alive in which little else is in use.
@@ -143,6 +152,9 @@ pub struct Pin {
     pub count: u64,
     /// What they take.
     pub bytes: u64,
+    /// Addresses of some of them.
+    #[serde(default)]
+    pub samples: Vec<u64>,
 }
 
 /// The ledger of a process: the shares' resident bytes add up to `rss_bytes`.
@@ -164,6 +176,9 @@ pub struct Ledger {
     pub malloc_arenas: Vec<MallocArena>,
     /// Chunks of glibc's malloc in mappings of their own, by its own count.
     pub malloc_mapped: Option<(u64, u64)>,
+    /// Requests of this size have a mapping of their own, where malloc's parameters were found; 128 KiB until a larger one is freed.
+    #[serde(default)]
+    pub mmap_threshold: Option<u64>,
     /// Arenas of pymalloc with less than a tenth in use: how many, and their bytes in memory.
     pub sparse_arenas: u64,
     /// Their bytes in memory.

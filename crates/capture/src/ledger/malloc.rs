@@ -12,6 +12,9 @@ use super::{ByType, Shares, Sum};
 use crate::reach::Reached;
 use crate::worker::Piece;
 
+/// malloc's default for `M_MMAP_THRESHOLD` (mallopt(3)).
+const MMAP_THRESHOLD: u64 = 128 << 10;
+
 /// What the chunks of one arena are.
 #[derive(Default)]
 struct Walked {
@@ -69,6 +72,7 @@ pub(super) fn walk(
     trimmable(&malloc, source.image, residency, ledger);
     mapped(&malloc, source.image, source.mappings, residency, pieces, claims, shares, &mut objects);
     objects.into_shares(Part::MallocObjects, names, shares);
+    ledger.mmap_threshold = malloc.parameters.as_ref().map(|p| p.mmap_threshold);
     ledger.malloc_mapped = malloc.parameters.as_ref().map(|p| (p.mmapped_chunks, p.mmapped_bytes));
 }
 
@@ -84,10 +88,15 @@ fn chunks_of(image: &Image<'_>, arena: &Arena, pieces: &[Piece], counter: &mut C
         }
     }
     let mut in_chunks = Sum::default();
+    let (mut large_free, mut large_chunks) = (0, 0);
     let gaps = arena.chunks(image, |chunk: Chunk| {
         let end = chunk.at + chunk.bytes;
         let counted = counter.count(chunk.at, end);
         in_chunks.add(chunk.bytes, counted);
+        if chunk.bytes >= MMAP_THRESHOLD {
+            large_chunks += u64::from(chunk.kind == Kind::InUse);
+            large_free += if chunk.kind == Kind::Free { counted.resident } else { 0 };
+        }
         match chunk.kind {
             // What the program has of a chunk reaches into the first word of the next.
             Kind::InUse => match owners.of(chunk.user(), end + 8) {
@@ -124,6 +133,9 @@ fn chunks_of(image: &Image<'_>, arena: &Arena, pieces: &[Piece], counter: &mut C
         threads: Some(arena.attached_threads),
         resident_bytes: whole.counted.resident,
         free_resident_bytes: free,
+        top_resident_bytes: walked.top.counted.resident,
+        large_free_bytes: large_free,
+        large_chunks,
         ..MallocArena::default()
     };
     walked

@@ -18,6 +18,9 @@ use crate::reach::Reached;
 /// An arena with less than this part in use is sparse: a tenth.
 const SPARSE: u64 = 10;
 
+/// Objects of a type that keep sparse arenas whose addresses are kept.
+const SAMPLES: usize = 32;
+
 /// What arenas are made of.
 #[derive(Default)]
 struct Made {
@@ -202,8 +205,12 @@ fn pins(reached: &Reached<'_, '_>, sparse: &[usize]) -> Vec<Pin> {
                 bits &= bits - 1;
                 let o = Obj::within(start + offset, arenas.window(arena), offset as usize);
                 let Some(t) = o.ty().ok().and_then(|t| heap.type_at(t)) else { continue };
-                let pin = by_type.entry(t.index).or_insert_with(|| Pin { type_name: t.name.clone(), count: 0, bytes: 0 });
+                let pin =
+                    by_type.entry(t.index).or_insert_with(|| Pin { type_name: t.name.clone(), count: 0, bytes: 0, samples: Vec::new() });
                 pin.count += 1;
+                if pin.samples.len() < SAMPLES {
+                    pin.samples.push(o.addr.0);
+                }
                 pin.bytes += arenas.block_bytes(arena, o.addr).unwrap_or(0);
             }
         }

@@ -14,9 +14,8 @@ pub(crate) fn run(args: &Ledger) -> Result<(), Trouble> {
     }
     let looked = look::take(&target, &args.look, Question::Ledger)?;
     let snapshot = &looked.snapshot;
-    let ledger = snapshot.ledger.as_ref().ok_or_else(|| crate::refusals::no_ledger(&target))?;
     let limit = args.rows.limit(args.look.json, report::ledger::FIRST_SCREEN);
-    let statement = analyses::ledger::ledger(ledger, limit);
+    let statement = analyses::ledger::of(snapshot, limit).ok_or_else(|| crate::refusals::no_ledger(&target))?;
     screen::print(|out| {
         if args.look.json {
             report::ledger::json(out, snapshot, &statement)

@@ -203,7 +203,8 @@ impl Call<'_> {
     fn captured(&self, source: Source<'_>, copied: Instant) -> Result<Captured, CaptureError> {
         let values = self.look.values;
         let detail = match (self.question, &self.key) {
-            (Question::Types | Question::Ledger, _) => Detail::Types,
+            (Question::Types, _) => Detail::Types,
+            (Question::Ledger, _) => Detail::Ledger,
             (Question::Graph | Question::Explanation, _) => Detail::Graph,
             (Question::Object(address), _) => Detail::Object { address, values },
             (Question::Objects | Question::Everything(_), None) | (Question::Objects, _) => Detail::Objects,
