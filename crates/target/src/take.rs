@@ -260,7 +260,7 @@ impl<'p> Prepared<'p> {
         let mappings = process.mappings()?;
         let plan = plan(process, &mappings);
         // Before a fork: after it every page is shared.
-        let residency = self.options.residency.then(|| residency::read(process, tids)).transpose()?;
+        let residency = self.options.residency.then(|| residency::read(process, &mappings, tids)).transpose()?;
         let seen = Seen { mappings, plan, quiet, residency };
         match self.way {
             Way::Fork => {
@@ -341,7 +341,7 @@ fn live(process: &Process, options: &TakeOptions) -> Result<Taken, TargetError> 
     let plan = plan(process, &mappings);
     copy.take(process, &plan, None)?;
     let tids = threads_of(pid).unwrap_or_default();
-    let raw = options.residency.then(|| residency::read(process, &tids)).transpose()?;
+    let raw = options.residency.then(|| residency::read(process, &mappings, &tids)).transpose()?;
     process.check_same()?;
     let threads: Vec<Thread> = tids.into_iter().map(|tid| thread(pid, tid)).collect();
     let residency = raw.map(|raw| raw.residency(&threads));

@@ -2,6 +2,7 @@
 //!
 //! Holds: the command's arguments and the order of the samples. Never: optimises for the table: the rows that we lose stand in it.
 
+mod ledger;
 mod questions;
 pub(crate) mod record;
 mod runners;
@@ -20,8 +21,9 @@ use crate::trouble::{Doing, Done, Trouble};
 pub(crate) const HELP: &str = "\
 cargo xtask bench                         exuvia beside guppy3, pympler, objgraph and refcycle; one file more in bench/runs
   --sizes 30000,300000,3000000            the heaps, as the N of bench/targets/service_heap.py
-  --tools exuvia,guppy3,pympler,getsizeof,questions
-                                          which tools; questions: pympler asizeof, guppy3, objgraph, refcycle on who holds what
+  --tools exuvia,guppy3,pympler,getsizeof,questions,ledger
+                                          which tools; questions: pympler asizeof, guppy3, objgraph, refcycle on who holds what;
+                                          ledger: exuvia ledger, and psutil's sums of the same process
   --repeat 5                              samples of each; else 5, at a million and above 3 of exuvia and 1 of the others
   --python PATH                           the target's interpreter (else pyenv's newest 3.12)
   --table                                 write the medians over all kept runs into README.md; measure nothing";
@@ -42,7 +44,7 @@ struct Arguments {
 
 impl Arguments {
     fn read(words: &[String]) -> Done<Arguments> {
-        let tools = ["exuvia"].iter().chain(PEERS).chain([&runners::QUESTIONS]).map(|tool| (*tool).to_owned()).collect();
+        let tools = ["exuvia"].iter().chain(PEERS).chain([&runners::QUESTIONS, &runners::LEDGER]).map(|tool| (*tool).to_owned()).collect();
         let mut read = Arguments { sizes: SIZES.to_vec(), tools, repeat: None, python: None, table: false };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -56,7 +58,11 @@ impl Arguments {
                 _ => return Err(Trouble::new(format!("{word}: not an option of this task\n\n{HELP}"))),
             }
         }
-        match read.tools.iter().find(|tool| *tool != "exuvia" && *tool != runners::QUESTIONS && !PEERS.contains(&tool.as_str())) {
+        match read
+            .tools
+            .iter()
+            .find(|tool| *tool != "exuvia" && *tool != runners::QUESTIONS && *tool != runners::LEDGER && !PEERS.contains(&tool.as_str()))
+        {
             Some(tool) => Err(Trouble::new(format!("{tool}: not one of the tools\n\n{HELP}"))),
             None => Ok(read),
         }
@@ -66,7 +72,7 @@ impl Arguments {
         self.repeat.unwrap_or(match (n >= LARGE, tool) {
             (true, "exuvia") => 3,
             // Each of them takes from a second to a minute.
-            (_, runners::QUESTIONS) => 1,
+            (_, runners::QUESTIONS | runners::LEDGER) => 1,
             (false, _) => 5,
             (true, _) => 1,
         })

@@ -106,7 +106,7 @@ pub(crate) fn section(alike: &[&Record]) -> String {
 }
 
 /// The heaps of samples like this.
-fn sizes(alike: &[&Record], is: impl Fn(&Sample) -> bool) -> Vec<u64> {
+pub(super) fn sizes(alike: &[&Record], is: impl Fn(&Sample) -> bool) -> Vec<u64> {
     let mut sizes: Vec<u64> = alike.iter().flat_map(|record| &record.samples).filter(|sample| is(sample)).map(|sample| sample.n).collect();
     sizes.sort_unstable();
     sizes.dedup();
@@ -114,7 +114,7 @@ fn sizes(alike: &[&Record], is: impl Fn(&Sample) -> bool) -> Vec<u64> {
 }
 
 /// All samples at `n` of the newest run that has the tool there.
-fn newest<'r>(alike: &[&'r Record], n: u64, tool: &str) -> Option<Vec<&'r Sample>> {
+pub(super) fn newest<'r>(alike: &[&'r Record], n: u64, tool: &str) -> Option<Vec<&'r Sample>> {
     let has = |record: &&&Record| record.samples.iter().any(|sample| sample.n == n && sample.tool == tool);
     let record = alike.iter().rev().find(has)?;
     Some(record.samples.iter().filter(|sample| sample.n == n).collect())

@@ -90,9 +90,28 @@ pub(crate) struct Sample {
     /// The tool was ended before it had an answer: its times are the limit.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_over_limit: bool,
+    /// What a ledger said of the resident memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) accounted: Option<Accounted>,
     /// Of a snapshot that was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) saved: Option<Saved>,
+}
+
+/// What a ledger accounts for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Accounted {
+    /// The sum of smaps, at the stop.
+    pub(crate) rss_bytes: u64,
+    /// Of that.
+    pub(crate) not_attributed_bytes: u64,
+}
+
+impl Accounted {
+    /// The part of RSS without a name.
+    pub(crate) fn not_attributed(&self) -> f64 {
+        self.not_attributed_bytes as f64 / self.rss_bytes.max(1) as f64
+    }
 }
 
 /// What writing a snapshot gave, and how long it takes to ask it.

@@ -14,6 +14,7 @@ use nix::sys::resource::{getrusage, UsageWho};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::ledger;
 use super::questions::{Ask, LIMIT_SECONDS, OURS, THEIRS};
 use super::record::{Sample, Saved};
 use crate::trouble::{Doing, Done, Trouble};
@@ -23,6 +24,9 @@ pub(crate) const PEERS: &[&str] = &["guppy3", "pympler", "getsizeof"];
 
 /// The word for those peers that are asked who holds what.
 pub(crate) const QUESTIONS: &str = "questions";
+
+/// The word for the ledger, beside psutil.
+pub(crate) const LEDGER: &str = "ledger";
 
 /// From this N on nobody is asked questions: some peers take hours there, and exuvia's commands take what `explain` takes.
 const QUESTIONS_BELOW: u64 = 1_000_000;
@@ -59,6 +63,7 @@ impl Bench<'_> {
     pub(crate) fn samples(&self, tool: &str, n: u64) -> Done<Vec<Sample>> {
         let samples = match tool {
             "exuvia" => self.exuvia(n)?,
+            LEDGER => self.ledger(n)?,
             QUESTIONS if n >= QUESTIONS_BELOW => Vec::new(),
             QUESTIONS => THEIRS.iter().map(|ask| self.asked(ask, n)).collect::<Done<_>>()?,
             _ => vec![self.peer(tool, n)?],
@@ -93,6 +98,45 @@ impl Bench<'_> {
         Ok(samples)
     }
 
+    /// Ledgers of one heap, and psutil's sums of the same.
+    fn ledger(&self, n: u64) -> Done<Vec<Sample>> {
+        let target = Target::start(&self.python, &self.root.join("bench/targets/service_heap.py"), n)?;
+        let pid = target.child.id().to_string();
+        let target_rss_bytes = rss(&pid)?;
+        std::thread::sleep(Duration::from_millis(500));
+        let gap_before_ms = target.longest_gap_ms();
+        let mut samples = Vec::new();
+        for (tool, mode) in ledger::LOOKS {
+            samples.push(self.look(&target, (tool, "ledger", mode), n, &pid, target_rss_bytes, gap_before_ms)?);
+        }
+        let objects = samples.last().map_or(0, |sample| sample.objects);
+        for (tool, what) in ledger::PSUTIL {
+            target.forget_gaps();
+            let script = self.root.join("bench/peers/outside.py");
+            let output = Command::new(&self.peers_python).arg(script).args([what, &pid]).stderr(Stdio::inherit()).output().doing(tool)?;
+            let answer: OutsideAnswer = serde_json::from_slice(&output.stdout).doing(tool)?;
+            samples.push(Sample {
+                tool: tool.to_owned(),
+                n,
+                wall_ms: answer.wall_ms,
+                pause_ms: 0.0,
+                second_stop_ms: None,
+                gap_ms: Some(target.longest_gap_ms()).filter(|gap| *gap > 0.0),
+                gap_before_ms: Some(gap_before_ms),
+                peak_bytes: answer.peak_bytes,
+                target_rss_bytes,
+                objects,
+                counted: None,
+                copied_bytes: None,
+                answer_bytes: Some(answer.rss_bytes),
+                is_over_limit: false,
+                accounted: None,
+                saved: None,
+            });
+        }
+        Ok(samples)
+    }
+
     fn look(
         &self,
         target: &Target,
@@ -121,6 +165,7 @@ impl Bench<'_> {
             copied_bytes: Some(told(&answer, "/target/copied_bytes")? as u64),
             answer_bytes: None,
             is_over_limit: false,
+            accounted: (command == "ledger").then(|| ledger::accounted(&answer)).transpose()?,
             saved: None,
         })
     }
@@ -159,6 +204,7 @@ impl Bench<'_> {
             copied_bytes: Some(told(&answer, "/target/copied_bytes")? as u64),
             answer_bytes: answer.pointer("/sizes/0/retained_bytes").and_then(Value::as_u64),
             is_over_limit: false,
+            accounted: None,
             saved: None,
         })
     }
@@ -216,6 +262,7 @@ impl Bench<'_> {
             copied_bytes: answer.pointer("/target/copied_bytes").and_then(Value::as_u64),
             answer_bytes: None,
             is_over_limit: false,
+            accounted: None,
             saved: Some(Saved {
                 after_copy_ms: told(&answer, "/after_copy_ms")?,
                 bytes: told(&answer, "/written_bytes")? as u64,
@@ -259,7 +306,7 @@ impl Bench<'_> {
 }
 
 /// A number of an answer.
-fn told(answer: &Value, place: &str) -> Done<f64> {
+pub(crate) fn told(answer: &Value, place: &str) -> Done<f64> {
     answer.pointer(place).and_then(Value::as_f64).ok_or_else(|| Trouble::new(format!("exuvia's answer has no {place}")))
 }
 
@@ -301,9 +348,17 @@ impl PeerAnswer {
             copied_bytes: None,
             answer_bytes: self.answer_bytes,
             is_over_limit: false,
+            accounted: None,
             saved: None,
         }
     }
+}
+
+#[derive(Debug, Deserialize)]
+struct OutsideAnswer {
+    wall_ms: f64,
+    peak_bytes: u64,
+    rss_bytes: u64,
 }
 
 #[derive(Debug, Deserialize)]

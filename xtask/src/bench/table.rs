@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 
-use super::questions;
 use super::record::{Record, Sample, Saved};
+use super::{ledger, questions};
 
 /// Around the section in the README.
 pub(crate) const BEGIN: &str = "<!-- bench:begin -->";
@@ -53,6 +53,7 @@ pub(crate) fn section(records: &[Record]) -> String {
     }
     text += &snapshots(&samples);
     text += &questions::section(&alike);
+    text += &ledger::section(&alike);
     let machine = &newest.machine;
     // The newest run may have been one of exuvia alone.
     let peers = alike.iter().rev().find(|record| !record.peers.is_empty()).map(|record| record.peers.join(", ")).unwrap_or_default();
@@ -172,6 +173,7 @@ pub(crate) mod tests {
             copied_bytes: None,
             answer_bytes: None,
             is_over_limit: false,
+            accounted: None,
             saved: None,
         };
         Record {
