@@ -113,7 +113,13 @@ impl Malloc {
     /// The chunks with a mapping of their own in `range`, which should be an anonymous private mapping, or a part of one, that nothing else
     /// claims: the kernel joins neighbours. All of them together should be [`Parameters::mmapped_chunks`].
     pub fn mapped(&self, image: &Image<'_>, range: &Range<Addr>) -> Vec<Mapped> {
-        mapped::mapped(image, range, self.shape)
+        mapped::mapped(image, range, self.shape, Some)
+    }
+
+    /// As [`Malloc::mapped`], where it is known which pages can hold a header: `next` gives the first of them at or behind an address.
+    /// The stacks of thousands of threads are gigabytes of addresses with next to nothing in them.
+    pub fn mapped_on(&self, image: &Image<'_>, range: &Range<Addr>, next: impl FnMut(Addr) -> Option<Addr>) -> Vec<Mapped> {
+        mapped::mapped(image, range, self.shape, next)
     }
 
     /// The ranges of whole pages that `malloc_trim(0)` would give back to the kernel, resident or not.

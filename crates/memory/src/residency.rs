@@ -101,12 +101,37 @@ pub struct Counter<'r> {
 }
 
 impl Counter<'_> {
-    /// Bytes in memory of `start..end`.
+    /// The first byte in memory at or behind `at`.
+    pub fn next(&mut self, at: Addr) -> Option<Addr> {
+        self.seek(at);
+        self.runs.get(self.at).map(|run| run.start.max(at))
+    }
+
+    /// The parts of `start..end` that are in memory, where runs that touch are one.
+    pub fn parts(&mut self, start: Addr, end: Addr) -> Vec<(Addr, Addr)> {
+        self.seek(start);
+        let mut parts: Vec<(Addr, Addr)> = Vec::new();
+        for run in self.runs.get(self.at..).unwrap_or(&[]).iter().take_while(|run| run.start < end) {
+            let (from, to) = (run.start.max(start), run.end.min(end));
+            match parts.last_mut().filter(|last| last.1 == from) {
+                Some(last) => last.1 = to,
+                None => parts.push((from, to)),
+            }
+        }
+        parts
+    }
+
     #[inline]
-    pub fn count(&mut self, start: Addr, end: Addr) -> Counted {
+    fn seek(&mut self, start: Addr) {
         if !self.runs.get(self.at).is_some_and(|run| run.start <= start && start < run.end) {
             self.at = self.runs.partition_point(|run| run.end <= start);
         }
+    }
+
+    /// Bytes in memory of `start..end`.
+    #[inline]
+    pub fn count(&mut self, start: Addr, end: Addr) -> Counted {
+        self.seek(start);
         let mut all = Counted::default();
         for run in self.runs.get(self.at..).unwrap_or(&[]) {
             if run.start >= end {
@@ -144,5 +169,10 @@ mod tests {
         assert_eq!(count(0x3ff8, 0x8008), (0x10, 8));
         assert_eq!(count(0x9000, 0x9100), (0, 0));
         assert_eq!(count(0x1800, 0x1900), (0x100, 0), "back again");
+        let range = |start, end| (Addr(start), Addr(end));
+        assert_eq!(counter.parts(Addr(0x1800), Addr(0x8800)), [range(0x1800, 0x4000), range(0x8000, 0x8800)]);
+        assert_eq!(counter.parts(Addr(0x4000), Addr(0x8000)), []);
+        let next = [0, 0x1800, 0x4000, 0x9000].map(|at| counter.next(Addr(at)));
+        assert_eq!(next, [Some(Addr(0x1000)), Some(Addr(0x1800)), Some(Addr(0x8000)), None]);
     }
 }

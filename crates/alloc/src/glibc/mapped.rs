@@ -34,11 +34,15 @@ impl Mapped {
     }
 }
 
-/// All in `range`, by address.
-pub(super) fn mapped(image: &Image<'_>, range: &Range<Addr>, shape: Shape) -> Vec<Mapped> {
+/// All in `range` whose header is on a page that `next` gives: the first at or behind an address that is worth a look.
+pub(super) fn mapped(image: &Image<'_>, range: &Range<Addr>, shape: Shape, mut next: impl FnMut(Addr) -> Option<Addr>) -> Vec<Mapped> {
     let mut found = Vec::new();
-    let mut at = range.start.0.checked_next_multiple_of(4096).unwrap_or(u64::MAX);
-    while at < range.end.0 {
+    let mut at = range.start.0;
+    while let Some(page) = next(Addr(at)) {
+        at = page.0.max(at).checked_next_multiple_of(4096).unwrap_or(u64::MAX);
+        if at >= range.end.0 {
+            break;
+        }
         let left = range.end.0 - at;
         at += match total(image, Addr(at), shape).filter(|&bytes| bytes <= left) {
             Some(bytes) => {

@@ -70,7 +70,7 @@ pub(super) fn walk(
         ledger.malloc_arenas.push(walked.told);
     }
     trimmable(&malloc, source.image, residency, ledger);
-    mapped(&malloc, source.image, source.mappings, residency, pieces, claims, shares, &mut objects);
+    mapped(&malloc, source.image, residency, pieces, claims, shares, &mut objects);
     objects.into_shares(Part::MallocObjects, names, shares);
     ledger.mmap_threshold = malloc.parameters.as_ref().map(|p| p.mmap_threshold);
     ledger.malloc_mapped = malloc.parameters.as_ref().map(|p| (p.mmapped_chunks, p.mmapped_bytes));
@@ -158,19 +158,24 @@ fn trimmable(malloc: &Malloc, image: &Image<'_>, residency: &Residency, ledger: 
 fn mapped(
     malloc: &Malloc,
     image: &Image<'_>,
-    mappings: &[Mapping],
     residency: &Residency,
     pieces: &[Piece],
     claims: &mut Claims,
     shares: &mut Shares,
     objects: &mut ByType,
 ) {
-    let mut counter = residency.counter();
+    let (mut counter, mut pages) = (residency.counter(), residency.counter());
     let mut owners = Owners::new(pieces);
     let mut others = Sum::default();
-    for m in mappings.iter().filter(|m| m.inode == 0 && m.write && !m.shared && m.path.is_empty()) {
+    let is_anonymous = |m: &Mapping| m.inode == 0 && m.write && !m.shared && m.path.is_empty();
+    for (m, sums) in residency.mappings.iter().filter(|(m, sums)| sums.rss > 0 && is_anonymous(m)) {
         for (start, end) in claims.free(m.start, m.end) {
-            for chunk in malloc.mapped(image, &(start..end)) {
+            // A header in swap is in the copy too.
+            let chunks = match sums.swap {
+                0 => malloc.mapped_on(image, &(start..end), |at| pages.next(at)),
+                _ => malloc.mapped(image, &(start..end)),
+            };
+            for chunk in chunks {
                 claims.take(chunk.start, chunk.end());
                 let counted = counter.count(chunk.start, chunk.end());
                 match owners.of(chunk.user(), chunk.end()) {

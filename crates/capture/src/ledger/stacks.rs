@@ -44,9 +44,14 @@ pub(super) fn find(reached: &Reached<'_, '_>, residency: &Residency, claims: &mu
             continue;
         }
         let image = reached.world().source.image;
+        // Most of a stack was never touched. What is in swap is in the copy too.
+        let parts = match sums.swap {
+            0 => counter.parts(mapping.start, mapping.end),
+            _ => vec![(mapping.start, mapping.end)],
+        };
         let found = match guard {
-            Some(guard) => stack_above(image, guard, mapping).map(|end| (end, true)),
-            None if mapping.len() <= LOADER_MOST => control_block(image, mapping.start, mapping.end).map(|_| (mapping.end, false)),
+            Some(guard) => stack_above(image, guard, mapping, &parts).map(|end| (end, true)),
+            None if mapping.len() <= LOADER_MOST => control_block(image, &parts, mapping.start, mapping.end).map(|_| (mapping.end, false)),
             None => None,
         };
         let Some((end, is_stack)) = found else { continue };
@@ -70,10 +75,10 @@ fn name_of(residency: &Residency, start: Addr, end: Addr) -> Option<&str> {
 }
 
 /// Where the stack ends that begins at a guard; other memory may follow it in the same mapping.
-fn stack_above(image: &memory::Image<'_>, guard: &Mapping, mapping: &Mapping) -> Option<Addr> {
+fn stack_above(image: &memory::Image<'_>, guard: &Mapping, mapping: &Mapping, parts: &[(Addr, Addr)]) -> Option<Addr> {
     let end = Addr(mapping.end.0.min(mapping.start.0.saturating_add(SEARCH_MOST)));
     let mut from = mapping.start;
-    while let Some(block) = control_block(image, from, end) {
+    while let Some(block) = control_block(image, parts, from, end) {
         for offset in (0..PTHREAD_BYTES).step_by(8) {
             let (Ok(start), Ok(bytes)) = (image.u64(block + offset), image.u64(block + offset + 8)) else { break };
             let Some(stack_end) = start.checked_add(bytes) else { continue };
@@ -87,8 +92,14 @@ fn stack_above(image: &memory::Image<'_>, guard: &Mapping, mapping: &Mapping) ->
     None
 }
 
-/// The first thread control block in a range: it begins with its own address and has it again two words on.
-fn control_block(image: &memory::Image<'_>, start: Addr, end: Addr) -> Option<Addr> {
+/// The first thread control block from `from` to `to` in any of `parts`: it begins with its own address and has it again two words on.
+fn control_block(image: &memory::Image<'_>, parts: &[(Addr, Addr)], from: Addr, to: Addr) -> Option<Addr> {
+    let first = parts.partition_point(|part| part.1 <= from);
+    let parts = parts.get(first..).unwrap_or(&[]).iter().take_while(|part| part.0 < to);
+    parts.map(|part| (part.0.max(from), part.1.min(to))).find_map(|(start, end)| block_in(image, start, end))
+}
+
+fn block_in(image: &memory::Image<'_>, start: Addr, end: Addr) -> Option<Addr> {
     let bytes = image.slice(start, end.0.saturating_sub(start.0) as usize).ok()?;
     let word = |at: usize| bytes.get(at..at + 8).and_then(|w| w.try_into().ok()).map(u64::from_le_bytes);
     // Aligned to 64 bytes in all builds for x86-64 (TCB_ALIGNMENT), to 16 at least.
