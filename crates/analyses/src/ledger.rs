@@ -258,7 +258,11 @@ pub fn findings(statement: &Statement) -> Vec<Finding> {
             id: "ledger",
             title: format!("{holder}: {}", advice.setting),
             saving_bytes: advice.gain_bytes,
-            known: if advice.known == WALKED { Sure::Exact } else { Sure::Estimated },
+            known: match advice.known {
+                WALKED => Sure::Exact,
+                "at most" => Sure::AtMost,
+                _ => Sure::Estimated,
+            },
             place: None,
             evidence: advice.why.clone(),
             saves: Saves::Nowhere,
@@ -298,9 +302,11 @@ fn fewer_arenas(ledger: &Ledger) -> Option<Advice> {
     Some(Advice {
         held_by: HeldBy::Malloc,
         setting: format!("MALLOC_ARENA_MAX={ARENA_MAX}"),
-        why: format!("{arenas} arenas of malloc hold free memory, each for its own threads; {ARENA_MAX} would share it"),
+        why: format!(
+            "{arenas} arenas of malloc hold free memory, each for its own threads; {ARENA_MAX} would share it, as far as they work in turn"
+        ),
         gain_bytes: Bytes(gain),
-        known: "estimated",
+        known: "at most",
     })
 }
 
