@@ -1,7 +1,7 @@
 //! What of the target is in memory, as the kernel says it: smaps, pagemap, and where each thread's stack is.
 //!
 //! Holds: [`Raw`], read in the stop, and what is made of it after. Never does: copy memory, judge whose it is.
-//! Why apart: in the stop bytes are read only, so that the target does not wait for their parser.
+//! Why apart: in the stop nothing is done that can be done after it.
 //! Sources: proc_pid_smaps(5), proc_pid_statm(5), proc_pid_syscall(5), Documentation/admin-guide/mm/pagemap.rst.
 
 use std::fs::File;
@@ -16,10 +16,10 @@ use crate::pagemap::PAGE;
 use crate::process::{read_proc, Process};
 use crate::taken::Thread;
 
-/// Of a mapping larger than this no pages are read: their table alone would have 2 GiB.
+/// Of a mapping larger than this no pages are read: their entries alone are 2 GiB.
 const MAPPING_MAX: u64 = 1 << 40;
-/// Pages of one read.
-const PAGES_A_READ: u64 = 1 << 16;
+/// Pages of one read: its buffer stays in the cache, and new memory for all entries would cost the target more than their scan.
+const PAGES_A_READ: u64 = 1 << 13;
 /// Page flags (pagemap.rst).
 const PRESENT: u64 = 1 << 63;
 const FILE: u64 = 1 << 61;
@@ -30,14 +30,11 @@ const EXCLUSIVE: u64 = 1 << 56;
 pub(crate) struct Raw {
     smaps: Vec<u8>,
     statm: Vec<u8>,
-    /// Entries of the pagemap of the mappings that have pages in memory.
-    pages: Pages,
+    /// By the start of each mapping that has pages in memory, those that the pagemap shows.
+    pages: Vec<(Addr, Vec<Run>)>,
     /// `/proc/PID/task/TID/syscall` of each thread.
     syscalls: Vec<(i32, Vec<u8>)>,
 }
-
-/// Entries of the pagemap by the address of the first.
-type Pages = Vec<(u64, Vec<u8>)>;
 
 /// Reads it all. Of 2.4 GB the kernel walks 35 ms for smaps and 25 ms for the pagemap, so two threads ask it at once: `mappings`,
 /// which the stop has read already, say where pages are to be expected.
@@ -54,19 +51,19 @@ pub(crate) fn read(process: &Process, mappings: &[Mapping], tids: &[i32]) -> Res
         (smaps, beside.ok().and_then(|thread| thread.join().ok()).unwrap_or_default())
     });
     let (smaps, mut ahead) = (smaps?, ahead.into_iter().peekable());
-    let mut pages = Vec::new();
+    let (mut pages, mut buffer) = (Vec::new(), Vec::new());
     for (mapping, sums) in parse(&smaps) {
         // The kernel's own pages count nowhere.
         let counts = sums.rss > 0 && mapping.len() <= MAPPING_MAX;
-        let mut is_read = false;
-        while let Some(((start, end), own)) = ahead.next_if(|((start, _), _)| *start < mapping.end) {
-            if counts && (start, end) == (mapping.start, mapping.end) {
-                pages.extend(own);
-                is_read = true;
+        let mut own = None;
+        while let Some(((start, end), runs)) = ahead.next_if(|((start, _), _)| *start < mapping.end) {
+            if (start, end) == (mapping.start, mapping.end) {
+                own = Some(runs);
             }
         }
-        if counts && !is_read {
-            entries(&file, mapping.start.0, mapping.end.0, &mut pages).map_err(pagemap)?;
+        if counts {
+            let own = own.map_or_else(|| runs(&file, &mapping, &mut buffer).map_err(pagemap), Ok)?;
+            pages.push((mapping.start, own));
         }
     }
     let syscalls = tids.iter().filter_map(|tid| Some((*tid, std::fs::read(format!("/proc/{pid}/task/{tid}/syscall")).ok()?))).collect();
@@ -74,29 +71,27 @@ pub(crate) fn read(process: &Process, mappings: &[Mapping], tids: &[i32]) -> Res
 }
 
 /// The pages of mappings that likely have some: anonymous, and not much larger than all that is in memory (`most`).
-fn ahead(file: &File, mappings: &[Mapping], most: u64) -> Vec<((Addr, Addr), Pages)> {
+fn ahead(file: &File, mappings: &[Mapping], most: u64) -> Vec<((Addr, Addr), Vec<Run>)> {
     let likely = mappings.iter().filter(|m| m.inode == 0 && m.read && m.write && !m.shared && m.len() / 2 <= most);
-    let read = likely.filter_map(|m| {
-        let mut pages = Pages::new();
-        entries(file, m.start.0, m.end.0, &mut pages).ok()?;
-        Some(((m.start, m.end), pages))
-    });
-    read.collect()
+    let mut buffer = Vec::new();
+    likely.filter_map(|m| Some(((m.start, m.end), runs(file, m, &mut buffer).ok()?))).collect()
 }
 
-fn entries(file: &File, start: u64, end: u64, into: &mut Pages) -> io::Result<()> {
-    let mut at = start;
-    while at < end {
-        let pages = ((end - at) / PAGE).min(PAGES_A_READ);
+/// The pages of a mapping that are in memory.
+fn runs(file: &File, mapping: &Mapping, buffer: &mut Vec<u8>) -> io::Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    let mut at = mapping.start.0;
+    while at < mapping.end.0 {
+        let pages = ((mapping.end.0 - at) / PAGE).min(PAGES_A_READ);
         if pages == 0 {
             break;
         }
-        let mut bytes = vec![0; (pages * 8) as usize];
-        file.read_exact_at(&mut bytes, at / PAGE * 8)?;
-        into.push((at, bytes));
+        buffer.resize((pages * 8) as usize, 0);
+        file.read_exact_at(buffer, at / PAGE * 8)?;
+        scan(buffer, at, &mut runs);
         at += pages * PAGE;
     }
-    Ok(())
+    Ok(runs)
 }
 
 impl Raw {
@@ -105,10 +100,7 @@ impl Raw {
         let mappings = parse(&self.smaps);
         let (mut runs, mut pages) = (Vec::new(), self.pages.iter().peekable());
         for (mapping, sums) in &mappings {
-            let mut own = Vec::new();
-            while let Some((start, bytes)) = pages.next_if(|(start, _)| *start < mapping.end.0) {
-                scan(bytes, *start, &mut own);
-            }
+            let mut own = pages.next_if(|(start, _)| *start == mapping.start).map(|(_, runs)| runs.clone()).unwrap_or_default();
             drop_zeros(&mut own, sums.rss);
             mark_huge(&mut own, sums.huge);
             runs.append(&mut own);
