@@ -1,10 +1,13 @@
 //! `cargo xtask docs`: real output between the markers of README.md and of the pages below docs/.
 //!
 //! Holds: the search for markers and the run of the command in each. Never: writes output that no run gave.
-//! A marker is a comment of its own line, `<!-- output: exuvia ARGUMENTS -->`; the next `<!-- /output -->` ends what it owns.
+//! A marker is a comment of its own line, `<!-- output: exuvia ARGUMENTS -->`, or `<!-- output: exuvia ARGUMENTS PID, of PROGRAM -->` for a
+//! program that is started, says `ready` and is ended when its process was looked at; the next `<!-- /output -->` ends what it owns.
 
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use crate::trouble::{Doing, Done, Trouble};
 
@@ -22,6 +25,8 @@ const HUNTS: &str = "docs/hunts";
 /// Those packages.
 const PACKAGES: [&str; 2] = ["django", "prometheus_client"];
 const BEGIN: &str = "<!-- output: ";
+/// Between a command and the program whose PID is its last word.
+const OF: &str = " PID, of ";
 const END: &str = "<!-- /output -->";
 
 /// Builds the command and fills the page of the workspace at `root`.
@@ -104,7 +109,11 @@ fn with_packages(target: &Path) -> Done<String> {
 
 /// What the command writes to a terminal of 80 columns; with another PATH where one is given.
 fn output(root: &Path, exuvia: &Path, path: Option<&str>, command: &str) -> Done<String> {
-    let words: Vec<&str> = command.split(' ').collect();
+    let (command, program) = command.split_once(OF).map_or((command, None), |(command, program)| (command, Some(program)));
+    let started = program.map(|program| started(root, path, program)).transpose()?;
+    let pid = started.as_ref().map(|s| s.0.id().to_string());
+    let mut words: Vec<&str> = command.split(' ').collect();
+    words.extend(pid.as_deref());
     let Some(("exuvia", arguments)) = words.split_first().map(|(first, rest)| (*first, rest)) else {
         return Err(Trouble::new(format!("{command} is no command of ours")));
     };
@@ -118,6 +127,34 @@ fn output(root: &Path, exuvia: &Path, path: Option<&str>, command: &str) -> Done
         return Err(Trouble::new(format!("{command}: {}", String::from_utf8_lossy(&output.stderr))));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A program that runs, with what was forked from it, until this goes.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // It leads a process group of its own, in which all that it forked are.
+        let group = format!("-{}", self.0.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a program and waits until it says `ready`.
+fn started(root: &Path, path: Option<&str>, program: &str) -> Done<Started> {
+    let mut words = program.split(' ');
+    let mut run = Command::new(words.next().unwrap_or_default());
+    run.args(words).stdout(Stdio::piped()).process_group(0).current_dir(root);
+    if let Some(path) = path {
+        run.env("PATH", path);
+    }
+    let mut started = Started(run.spawn().doing(program)?);
+    let said = started.0.stdout.take().map(|out| BufReader::new(out).lines().next());
+    match said {
+        Some(Some(Ok(line))) if line == "ready" => Ok(started),
+        _ => Err(Trouble::new(format!("{program}: did not say that it is ready"))),
+    }
 }
 
 #[cfg(test)]

@@ -12,9 +12,10 @@ use crate::table::{Align, Table};
 use crate::{head, json, text, Style};
 
 /// Processes of the first screen.
-pub const FIRST_SCREEN: usize = 10;
-/// Types of words that are shown there.
-const WRITTEN: usize = 4;
+pub const FIRST_SCREEN: usize = 5;
+/// Kinds of pages, and types of words, that are shown there.
+const PARTS: usize = 4;
+const WRITTEN: usize = 3;
 
 /// One process of the tree.
 #[derive(Clone, Copy, Debug)]
@@ -45,42 +46,42 @@ pub fn table(out: &mut dyn Write, rows: &[Row<'_>], advice: &[Advice], limit: Op
         ("pid", Align::Right),
         ("resident", Align::Right),
         ("shared", Align::Right),
-        ("written since", Align::Right),
+        ("written", Align::Right),
         ("new", Align::Right),
         ("command", Align::Left),
     ];
     let mut table = Table::new(style, &columns);
     let shown = rows.get(..limit.unwrap_or(rows.len()).min(rows.len())).unwrap_or(rows);
-    let cells: Vec<[String; 6]> = shown.iter().map(cells).collect();
+    let cells: Vec<[String; 6]> = shown.iter().map(|row| cells(row, style)).collect();
     cells.iter().for_each(|row| table.fit(row));
     table.header(out)?;
     cells.iter().try_for_each(|row| table.row(out, row))?;
     if shown.len() < rows.len() {
-        writeln!(out, "… {} (--limit 0 shows all)", text::counted((rows.len() - shown.len()) as u64, "more process"))?;
+        let more = rows.len() - shown.len();
+        writeln!(out, "… {more} more {} (--limit 0 shows all)", if more == 1 { "process" } else { "processes" })?;
     }
     let all = total(rows);
+    let few = |most: usize| if limit.is_some() { most } else { usize::MAX };
     writeln!(out)?;
-    head::write_cut(out, &format!("written since the fork: {}, of that", Bytes(all.private_bytes)), style)?;
-    for (bytes, what) in parts(&all) {
-        if bytes > 0 {
-            head::write_cut(out, &format!("  {}  {what}", Bytes(bytes)), style)?;
-        }
+    head::write_cut(out, &format!("written since the fork, by one side or the other: {}, of that", Bytes(all.private_bytes)), style)?;
+    for (bytes, what) in parts(&all).into_iter().take(few(PARTS)) {
+        head::write_cut(out, &format!("  {:>8}  {what}", Bytes(bytes).to_string()), style)?;
     }
-    for row in all.written.iter().take(WRITTEN) {
-        let of = if row.type_name.is_empty() { String::new() } else { format!(" of {}", text::escaped(&row.type_name)) };
-        head::write_cut(
-            out,
-            &format!("  {}{of}: {} on {}", row.write.word(), text::counted(row.words, "word"), text::counted(row.pages, "page")),
-            style,
-        )?;
+    for row in all.written.iter().take(few(WRITTEN)) {
+        let of = if row.type_name.is_empty() { "of no known object".into() } else { format!("of {}", text::escaped(&row.type_name)) };
+        let line = format!("  {} {of}: {} on {}", row.write.word(), text::counted(row.words, "word"), text::counted(row.pages, "page"));
+        head::write_cut(out, &line, style)?;
     }
     writeln!(out)?;
-    crate::ledger::advice(out, advice, style)?;
+    crate::ledger::advice(out, advice, usize::MAX, style)?;
     writeln!(out, "next: {}", style.again.line("ledger", &[]))
 }
 
-fn cells(row: &Row<'_>) -> [String; 6] {
-    let command = text::escaped(row.command).into_owned();
+fn cells(row: &Row<'_>, style: &Style) -> [String; 6] {
+    // On a terminal the program goes by its name: the arguments tell workers apart.
+    let program = row.command.split(' ').next().unwrap_or_default();
+    let folder = if style.width.is_some() { program.rfind('/').map_or(0, |at| at + 1) } else { 0 };
+    let command = text::escaped(row.command.get(folder..).unwrap_or(row.command)).into_owned();
     let command = match row.refused {
         Some(why) => format!("{command}: {}", text::escaped(why)),
         None => command,
@@ -90,11 +91,13 @@ fn cells(row: &Row<'_>) -> [String; 6] {
     [row.pid.to_string(), resident, of(|f| f.shared_bytes), of(|f| f.private_bytes), of(|f| f.new_bytes), command]
 }
 
-/// What pages that went private are made of.
+/// What pages that went private are made of, the most first.
 fn parts(f: &Forked) -> Vec<(u64, String)> {
-    let mut all = vec![(f.same_bytes, "nothing differs any more: counts and headers that were put back".to_string())];
-    all.extend(f.only_bytes.iter().zip(Kind::ALL).map(|(bytes, kind)| (*bytes, format!("only {} differ", kind.word()))));
-    all.push((f.mixed_bytes, "several kinds of words differ".to_string()));
+    let mut all = vec![(f.same_bytes, "nothing differs any more: counts and headers were put back".to_string())];
+    all.extend(f.only_bytes.iter().zip(Kind::ALL).map(|(bytes, kind)| (*bytes, format!("only {} changed", kind.word()))));
+    all.push((f.mixed_bytes, "several of these changed".to_string()));
+    all.retain(|(bytes, _)| *bytes > 0);
+    all.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
     all
 }
 
@@ -156,5 +159,55 @@ impl<'s> ProcessJson<'s> {
             forked: row.forked,
             refused: row.refused,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use snapshot::Ledger;
+
+    #[test]
+    fn a_first_screen_has_23_lines_of_80_columns() {
+        let mut seen = Snapshot::default();
+        seen.ledger = Some(Ledger { rss_bytes: 54 << 20, ..Ledger::default() });
+        let written = |write, name: &str, pages| Written { write, type_name: name.into(), words: pages * 5, pages };
+        let forked = Forked {
+            shared_bytes: 22 << 20,
+            private_bytes: 25 << 20,
+            new_bytes: 1 << 20,
+            same_bytes: 20 << 20,
+            only_bytes: [1 << 20, 2 << 20, 3 << 20, 4096],
+            mixed_bytes: 8192,
+            written: vec![
+                written(Kind::Payload, "", 9),
+                written(Kind::ReferenceCount, "str\x1b", 8),
+                written(Kind::FreeLink, "", 7),
+                written(Kind::Payload, "code", 6),
+            ],
+            freeze_bytes: 19 << 20,
+        };
+        let command = "/opt/services/releases/2026-11-22/venv/bin/python3 -m gunicorn shop.wsgi --preload";
+        let row = |pid, forked| Row { pid, parent: Some(7), command, snapshot: &seen, forked, refused: None };
+        let mut rows = vec![row(7, None)];
+        rows.extend((8..20).map(|pid| row(pid, Some(&forked))));
+        let advice = analyses::tree::advice(rows.iter().filter_map(|r| r.forked));
+        let style = Style { width: Some(80), color: false, again: crate::Again::Pid(7) };
+        let screen = |limit| {
+            let mut out = Vec::new();
+            table(&mut out, &rows, &advice, limit, &style).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let first = screen(Some(FIRST_SCREEN));
+        assert!(first.lines().count() <= 23, "{first}");
+        assert!(first.lines().all(|l| text::width(l) <= 80 && !l.contains('\x1b')), "{first}");
+        assert!(first.contains("… 8 more processes (--limit 0 shows all)\n"), "{first}");
+        assert!(first.contains("  python3"), "{first}");
+        // The biggest first, each line whole.
+        assert!(first.contains(" 240 MiB  nothing differs any more: counts and headers were put back\n"), "{first}");
+        assert!(first.contains("228 MiB (at most): gc.freeze() before the fork\n"), "{first}");
+        assert!(!first.contains("only payload changed") && !first.contains("payload of code"), "{first}");
+        let whole = screen(None);
+        assert!(whole.contains("only payload changed") && whole.contains("payload of code") && whole.contains("\n  19  "), "{whole}");
     }
 }
