@@ -208,6 +208,6 @@ mod tests {
         assert!(first.contains("228 MiB (at most): gc.freeze() before the fork\n"), "{first}");
         assert!(!first.contains("only payload changed") && !first.contains("payload of code"), "{first}");
         let whole = screen(None);
-        assert!(whole.contains("only payload changed") && whole.contains("payload of code") && whole.contains("\n  19  "), "{whole}");
+        assert!(whole.contains("only payload changed") && whole.contains("payload of code") && whole.contains("\n 19  "), "{whole}");
     }
 }
