@@ -169,8 +169,7 @@ mod tests {
 
     #[test]
     fn a_first_screen_has_23_lines_of_80_columns() {
-        let mut seen = Snapshot::default();
-        seen.ledger = Some(Ledger { rss_bytes: 54 << 20, ..Ledger::default() });
+        let seen = Snapshot { ledger: Some(Ledger { rss_bytes: 54 << 20, ..Ledger::default() }), ..Snapshot::default() };
         let written = |write, name: &str, pages| Written { write, type_name: name.into(), words: pages * 5, pages };
         let forked = Forked {
             shared_bytes: 22 << 20,
