@@ -20,7 +20,7 @@ pub fn advice<'f>(forked: impl Iterator<Item = &'f Forked>) -> Vec<Advice> {
         setting: "gc.freeze() before the fork".into(),
         why: format!("collections in {workers} forked processes wrote to the headers of objects that nothing else wrote to"),
         gain_bytes: Bytes(gain),
-        known: "at most",
+        known: "estimated",
     };
     if gain < WORTH_LEAST {
         Vec::new()
