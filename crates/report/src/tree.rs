@@ -204,7 +204,7 @@ mod tests {
         assert!(first.contains("  python3"), "{first}");
         // The biggest first, each line whole.
         assert!(first.contains(" 240 MiB  nothing differs any more: counts and headers were put back\n"), "{first}");
-        assert!(first.contains("228 MiB (at most): gc.freeze() before the fork\n"), "{first}");
+        assert!(first.contains("228 MiB (estimated): gc.freeze() before the fork\n"), "{first}");
         assert!(!first.contains("only payload changed") && !first.contains("payload of code"), "{first}");
         let whole = screen(None);
         assert!(whole.contains("only payload changed") && whole.contains("payload of code") && whole.contains("\n 19  "), "{whole}");
