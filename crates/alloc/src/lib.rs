@@ -1,6 +1,6 @@
 //! Allocators, read from outside: one file each, the same items in the same order.
 //!
-//! Holds: [`pymalloc`], [`glibc`], [`mimalloc`]. Later: jemalloc.
+//! Holds: [`pymalloc`], [`glibc`], [`mimalloc`], what a request to malloc costs ([`malloc`]), and those known by name alone ([`other`]).
 //! Never: IO, objects.
 
 #![forbid(unsafe_code)]

@@ -146,9 +146,9 @@ pub(crate) fn pin_owners(ownership: &Ownership<'_>, snapshot: &Snapshot) -> Vec<
     let names = Names::of(ownership, &nodes);
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for node in nodes {
-        // `__main__.kept[12]` is in `__main__.kept`.
+        // `__main__.kept[12]` is in `__main__.kept`, and `__main__.log[3][0]` in `__main__.log`.
         let name = names.text(node);
-        let whole = if name.ends_with(']') { name.rfind('[').and_then(|at| name.get(..at)).unwrap_or(&name) } else { &name };
+        let whole = name.split('[').next().unwrap_or(&name);
         *counts.entry(whole.to_string()).or_default() += 1;
     }
     let mut counts: Vec<(String, usize)> = counts.into_iter().filter(|(_, count)| *count > 1).collect();
@@ -207,7 +207,10 @@ fn add(whole: &mut Entry, one: &Entry) {
 fn whole(name: &str, parts: BTreeMap<&str, Entry>, limit: Option<usize>) -> Entry {
     let mut entry = Entry { name: name.to_string(), ..Entry::default() };
     for (part, mut one) in parts {
-        entry.known = one.known;
+        // The weakest word holds for the whole.
+        if entry.known != BY_EXCLUSION {
+            entry.known = one.known;
+        }
         add(&mut entry, &one);
         if part.is_empty() {
             entry.of.append(&mut one.of);

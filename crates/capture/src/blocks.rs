@@ -17,6 +17,11 @@ impl Blocks {
         Blocks { mimalloc: Mimalloc::find(image, mappings).ok(), is_other: other::name(mappings).is_some() }
     }
 
+    /// CPython's own mimalloc.
+    pub(crate) fn mimalloc(&self) -> Option<&Mimalloc> {
+        self.mimalloc.as_ref()
+    }
+
     /// What the block at `at` takes, for which `request` bytes were asked, as its allocator says; `None` where it cannot say.
     pub(crate) fn bytes(&self, image: &Image<'_>, at: Addr, request: u64) -> Option<u64> {
         if let Some(bytes) = self.mimalloc.as_ref().and_then(|m| m.block_bytes(at)) {

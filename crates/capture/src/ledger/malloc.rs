@@ -3,13 +3,11 @@
 use alloc::glibc::{Arena, Chunk, Kind, Malloc};
 use memory::{Counter, Image, Mapping, Residency};
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
 use snapshot::{Ledger, MallocArena, Part};
 
 use super::claims::Claims;
 use super::owners::Owners;
-use super::{ByType, Shares, Sum};
-use crate::reach::Reached;
+use super::{Asked, ByType, Shares, Sum};
 use crate::worker::Piece;
 
 /// malloc's default for `M_MMAP_THRESHOLD` (mallopt(3)).
@@ -29,15 +27,8 @@ struct Walked {
 }
 
 /// Gives malloc's memory to its shares.
-pub(super) fn walk(
-    reached: &Reached<'_, '_>,
-    residency: &Residency,
-    pieces: &[Piece],
-    names: &FxHashMap<u32, String>,
-    claims: &mut Claims,
-    shares: &mut Shares,
-    ledger: &mut Ledger,
-) {
+pub(super) fn walk(asked: Asked<'_, '_, '_>, claims: &mut Claims, shares: &mut Shares, ledger: &mut Ledger) {
+    let Asked { reached, residency, pieces, names } = asked;
     let source = &reached.world().source;
     let malloc = match Malloc::find(source.image, source.mappings) {
         Ok(malloc) => malloc,

@@ -3,24 +3,18 @@
 //! Sources: proc_pid_maps(5); elf(5) for what follows a file's last mapping (.bss).
 
 use memory::{Addr, Mapping, Residency};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use snapshot::Part;
 
 use super::claims::Claims;
-use super::{ByType, Shares, Sum};
+use super::{Asked, ByType, Shares, Sum};
 use crate::outside::bss_end;
 use crate::reach::Reached;
 use crate::worker::Piece;
 
 /// Gives the rest of every mapping to a share.
-pub(super) fn rest(
-    reached: &Reached<'_, '_>,
-    residency: &Residency,
-    pieces: &[Piece],
-    names: &FxHashMap<u32, String>,
-    claims: &mut Claims,
-    shares: &mut Shares,
-) {
+pub(super) fn rest(asked: Asked<'_, '_, '_>, claims: &mut Claims, shares: &mut Shares) {
+    let Asked { reached, residency, pieces, names } = asked;
     let maps: Vec<Mapping> = residency.mappings.iter().map(|(m, _)| m.clone()).collect();
     bss(reached, residency, &maps, claims, shares);
     let programs: FxHashSet<(u64, &str)> = maps.iter().filter(|m| m.exec && m.inode != 0).map(|m| (m.inode, m.path.as_str())).collect();

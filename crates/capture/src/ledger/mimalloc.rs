@@ -1,15 +1,13 @@
 //! mimalloc, as CPython has it from 3.13 on: each block goes to the object that owns it, to others, or is free.
 
-use alloc::mimalloc::{Block, Mimalloc, Segment};
-use memory::{Counter, Image, Residency};
+use alloc::mimalloc::{Block, Segment};
+use memory::{Counter, Image};
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
 use snapshot::{Ledger, Part};
 
 use super::claims::Claims;
 use super::owners::Owners;
-use super::{ByType, Shares, Sum};
-use crate::reach::Reached;
+use super::{Asked, ByType, Shares, Sum};
 use crate::worker::Piece;
 
 const NAME: &str = "mimalloc";
@@ -26,17 +24,11 @@ struct Walked {
 }
 
 /// Gives mimalloc's memory to its shares.
-pub(super) fn walk(
-    reached: &Reached<'_, '_>,
-    residency: &Residency,
-    pieces: &[Piece],
-    names: &FxHashMap<u32, String>,
-    claims: &mut Claims,
-    shares: &mut Shares,
-    ledger: &mut Ledger,
-) {
-    let source = &reached.world().source;
-    let Ok(mimalloc) = Mimalloc::find(source.image, source.mappings) else { return };
+pub(super) fn walk(asked: Asked<'_, '_, '_>, claims: &mut Claims, shares: &mut Shares, ledger: &mut Ledger) {
+    let Asked { reached, residency, pieces, names } = asked;
+    let world = reached.world();
+    let source = &world.source;
+    let Some(mimalloc) = world.blocks.mimalloc() else { return };
     let walked: Vec<Walked> =
         mimalloc.segments.par_iter().map(|segment| blocks_of(source.image, segment, pieces, &mut residency.counter())).collect();
     let mut objects = ByType::default();

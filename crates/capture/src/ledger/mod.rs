@@ -19,6 +19,7 @@ use snapshot::{Ledger, Part, Share};
 
 use self::claims::Claims;
 use crate::reach::Reached;
+use crate::worker::Piece;
 
 /// What a share has so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +102,17 @@ impl ByType {
     }
 }
 
+/// What every walk reads.
+#[derive(Clone, Copy)]
+struct Asked<'a, 'w, 'm> {
+    reached: &'a Reached<'w, 'm>,
+    residency: &'a Residency,
+    /// What objects have outside pymalloc's arenas, by address.
+    pieces: &'a [Piece],
+    /// Types by their numbers.
+    names: &'a FxHashMap<u32, String>,
+}
+
 /// Makes the ledger of what was reached; before a second walk.
 pub(crate) fn ledger(reached: &mut Reached<'_, '_>, residency: &Residency) -> Ledger {
     let mut pieces = std::mem::take(&mut reached.pieces);
@@ -118,11 +130,12 @@ pub(crate) fn ledger(reached: &mut Reached<'_, '_>, residency: &Residency) -> Le
     };
     let mut shares = Shares::default();
     let mut claims = Claims::default();
+    let asked = Asked { reached, residency, pieces: &pieces, names: &names };
     pymalloc::walk(reached, residency, &mut claims, &mut shares, &mut made);
-    malloc::walk(reached, residency, &pieces, &names, &mut claims, &mut shares, &mut made);
-    mimalloc::walk(reached, residency, &pieces, &names, &mut claims, &mut shares, &mut made);
+    malloc::walk(asked, &mut claims, &mut shares, &mut made);
+    mimalloc::walk(asked, &mut claims, &mut shares, &mut made);
     stacks::find(reached, residency, &mut claims, &mut shares);
-    mappings::rest(reached, residency, &pieces, &names, &mut claims, &mut shares);
+    mappings::rest(asked, &mut claims, &mut shares);
     made.shares = shares.sorted();
     made
 }
