@@ -178,9 +178,16 @@ fn go_on(target: &mut Started) {
 }
 
 fn started(python: &Path, script: &str, variables: &[(&str, &str)]) -> Started {
-    let script = format!("{}{script}", common::MAY_BE_TRACED);
+    let script = format!("{}{NO_HUGE_PAGES}{script}", common::MAY_BE_TRACED);
     Started::ready(Command::new(python).args(["-I", "-c", &script]).envs(variables.iter().copied()))
 }
+
+/// Where a gain is measured khugepaged must not work at its own time: it fills a huge page with pages that were free or shared, and
+/// Python 3.15 asks for huge pages (PR_SET_THP_DISABLE, prctl(2)).
+const NO_HUGE_PAGES: &str = "\
+import ctypes
+ctypes.CDLL(None).prctl(41, ctypes.c_ulong(1), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
+";
 
 const WAIT: &str = "\nprint('READY', flush=True)\nimport sys\nsys.stdin.read()\n";
 
