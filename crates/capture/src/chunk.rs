@@ -9,7 +9,7 @@ use cpython::{calls, handlers, names, Label, Obj};
 use memory::{Addr, Bytes, Memory};
 use rayon::prelude::*;
 use snapshot::file::{FileError, ObjectRows, PackedLinks, PackedObjects, Packer};
-use snapshot::{BoundRow, CallRow, CodeRow, Details, ModuleRow, Object, Objects, Shape, State, TaskRow, Unit};
+use snapshot::{BoundRow, CallRow, CodeRow, Details, Facts, ModuleRow, Object, Objects, Shape, State, TaskRow, Unit};
 
 use crate::briefs;
 use crate::edges::{Edge, Teller};
@@ -73,8 +73,17 @@ pub(crate) enum Rows {
         /// Groups of references, with the number of references of each label of the chunk.
         links: Vec<(PackedLinks, Vec<u32>)>,
     },
-    /// As they are; references by holder.
-    Plain { objects: Objects, links: Vec<Link> },
+    /// As they are.
+    Plain(Box<Plain>),
+}
+
+/// Rows as they are.
+pub(crate) struct Plain {
+    pub(crate) objects: Objects,
+    /// References by holder.
+    pub(crate) links: Vec<Link>,
+    pub(crate) facts: Facts,
+    pub(crate) lengths: Vec<u64>,
 }
 
 /// One thread's room, used again for each chunk.
@@ -262,7 +271,11 @@ impl<'m> Making<'_, '_, '_, 'm> {
         self.room.buffers = buffers;
         let rows = match self.walk.packer {
             Some(packer) => Rows::Packed { objects: packer.objects(&self.room.rows)?, links: packed },
-            None => Rows::Plain { objects: std::mem::take(&mut self.room.rows.objects), links },
+            None => {
+                let ObjectRows { objects, facts, lengths, .. } = &mut self.room.rows;
+                let (objects, facts, lengths) = (std::mem::take(objects), std::mem::take(facts), std::mem::take(lengths));
+                Rows::Plain(Box::new(Plain { objects, links, facts, lengths }))
+            }
         };
         Ok(Done { rows, labels, codes: self.codes, modules: self.modules, said: self.said })
     }

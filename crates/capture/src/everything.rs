@@ -6,10 +6,10 @@ use cpython::types::TypeInfo;
 use cpython::{lines, roots};
 use graph::Edges;
 use snapshot::file::{Draft, FileError};
-use snapshot::{Content, Coverage, Details, FrameRow, Graph, KeyNote, LabelPlaces, Objects, RegionRow, RootLink, ThreadRow};
+use snapshot::{Content, Coverage, Details, FrameRow, Graph, KeyNote, KnownFacts, LabelPlaces, Objects, RegionRow, RootLink, ThreadRow};
 
 use crate::briefs;
-use crate::chunk::{code_facts, Rows, Walk};
+use crate::chunk::{code_facts, Plain, Rows, Walk};
 use crate::edges::name_text;
 use crate::fingerprint::FingerprintKey;
 use crate::gather::Link;
@@ -64,16 +64,26 @@ pub(crate) fn everything(
 /// References of an object, about, for which room is kept: twice of what heaps have.
 const REFERENCES_EACH: usize = 4;
 
-/// Every object with its references, for questions about the graph.
+/// What a walk for questions about the graph gave.
+pub(crate) struct Whole {
+    pub(crate) objects: Objects,
+    pub(crate) graph: Graph,
+    pub(crate) details: Details,
+    /// Where they were asked for.
+    pub(crate) facts: Option<KnownFacts>,
+}
+
+/// Every object with its references, for questions about the graph; with `key` what is known of them instead of their values too.
 ///
 /// # Errors
 /// What a walk gives; none that writes nothing.
-pub(crate) fn graph(reached: &mut Reached<'_, '_>, coverage: &mut Coverage) -> Result<(Objects, Graph, Details), FileError> {
+pub(crate) fn graph(reached: &mut Reached<'_, '_>, key: Option<FingerprintKey>, coverage: &mut Coverage) -> Result<Whole, FileError> {
     let ids = Ids::new(reached, ids::KEPT);
     reached.shared.second_walk();
     let reached = &*reached;
     let heap = &reached.world().heap;
-    let walk = Walk { reached, ids: &ids, packer: None, key: None, values: false };
+    let walk = Walk { reached, ids: &ids, packer: None, key, values: false };
+    let mut known = key.map(|_| KnownFacts::default());
     let mut details = Details { contents: reached.contents(), classes: reached.classes(), ..Details::default() };
     let mut labels = Labels::default();
     let mut all = Objects::with_capacity(ids.len());
@@ -82,8 +92,12 @@ pub(crate) fn graph(reached: &mut Reached<'_, '_>, coverage: &mut Coverage) -> R
     let (mut counts, mut targets, mut label) = (vec![0u32; ids.len() + 1], Vec::with_capacity(room), LabelPlaces::with_capacity(room));
     walk.all(|mut chunk| {
         let numbers = labels.numbers(heap, &chunk.labels, coverage);
-        if let Rows::Plain { mut objects, mut links } = chunk.rows {
+        if let Rows::Plain(plain) = chunk.rows {
+            let Plain { mut objects, mut links, facts, lengths } = *plain;
             all.append(&mut objects);
+            if let Some(known) = &mut known {
+                known.append(facts, &lengths);
+            }
             // In the order in which a snapshot's file gives them too.
             let number = |link: &Link| numbers.get(link.label as usize).copied().unwrap_or(u32::MAX);
             for row in links.chunk_by_mut(|a, b| a.holder == b.holder) {
@@ -109,7 +123,7 @@ pub(crate) fn graph(reached: &mut Reached<'_, '_>, coverage: &mut Coverage) -> R
     let graph = Edges::from_counts(counts, targets).and_then(|edges| Graph::new(edges, label, labels.all));
     let mut graph = graph.unwrap_or_default();
     graph.drop_leftovers(&all, &details.roots);
-    Ok((all, graph, details))
+    Ok(Whole { objects: all, graph, details, facts: known })
 }
 
 /// What is small: roots, threads, frames, mappings.

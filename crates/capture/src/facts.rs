@@ -82,7 +82,19 @@ impl<'w, 'm> Noter<'w, 'm> {
             facts.capacities.push((id, room.capacity));
             facts.used.extend(room.used.map(|used| (id, used)));
         }
-        facts.fingerprints.extend(self.fingerprints.of(o, t).map(|number| (id, number)));
+        if let Some(number) = self.fingerprints.of(o, t) {
+            facts.fingerprints.push((id, number));
+            // Bounded as the fingerprint is: by the str, all of whose characters it was made of.
+            let is_wide: Option<fn(&u8) -> bool> = match facts.shapes.last().and_then(|shape| shape.form()) {
+                Some(snapshot::Form::Ucs2) => Some(above_latin_1),
+                Some(snapshot::Form::Ucs4) => Some(above_plane_0),
+                _ => None,
+            };
+            if let (Some(is_wide), utf8) = (is_wide, self.fingerprints.last_text()) {
+                facts.wide.push((id, utf8.iter().filter(|byte| is_wide(byte)).count() as u64));
+                facts.encoded.push((id, utf8.len() as u64));
+            }
+        }
         if matches!(t.decoder.kind, Kind::Dict | Kind::OrderedDict) && self.keys_of(o) {
             facts.key_sets.push((id, self.fingerprints.key_set(&self.keys)));
         }
@@ -120,6 +132,16 @@ impl<'w, 'm> Noter<'w, 'm> {
     fn keys_of(&mut self, o: &Obj<'m>) -> bool {
         dict::keys_in_order(self.heap, o, KEYS_MOST, &mut self.keys) == Ok(Some(()))
     }
+}
+
+/// Whether this byte of UTF-8 begins a character above U+00FF.
+fn above_latin_1(byte: &u8) -> bool {
+    *byte >= 0xc4
+}
+
+/// Whether this byte of UTF-8 begins a character above U+FFFF.
+fn above_plane_0(byte: &u8) -> bool {
+    *byte >= 0xf0
 }
 
 fn shape(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo) -> Shape {

@@ -139,6 +139,11 @@ impl<'h, 'm> Fingerprints<'h, 'm> {
         }
     }
 
+    /// The UTF-8 of the str that the last number was made of, where it is not kept as such.
+    pub(crate) fn last_text(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// The number of a dict's keys and their order: a key is known by its value, or else by its address.
     pub(crate) fn key_set(&mut self, keys: &[Addr]) -> u64 {
         let mut numbers = Vec::with_capacity(keys.len() * 8);

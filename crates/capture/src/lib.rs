@@ -70,6 +70,8 @@ pub enum Detail {
     Objects,
     /// Every object with its references.
     Graph,
+    /// That, and what is known of objects instead of their values, with fingerprints by this key.
+    Facts(FingerprintKey),
     /// One object with its references.
     Object {
         /// Which.
@@ -106,7 +108,7 @@ pub fn capture(source: Source<'_>, detail: Detail) -> Result<Snapshot, CaptureEr
         Detail::Ledger => Keep::All,
         Detail::Object { .. } => Keep::Lists,
         Detail::Objects => Keep::Rows,
-        Detail::Graph => Keep::All,
+        Detail::Graph | Detail::Facts(_) => Keep::All,
     };
     let mut reached = Reached::all(&world, keep);
     let mut snapshot = reached.snapshot();
@@ -116,9 +118,11 @@ pub fn capture(source: Source<'_>, detail: Detail) -> Result<Snapshot, CaptureEr
     }
     // Who owns what keeps arenas alive is asked only where that is worth the time.
     let pinned = snapshot.ledger.as_ref().is_some_and(|l| l.sparse_bytes * PINNED_WORTH >= l.rss_bytes);
-    if detail == Detail::Graph || (detail == Detail::Ledger && pinned) {
-        let (objects, graph, details) = everything::graph(&mut reached, &mut snapshot.coverage)?;
-        (snapshot.objects, snapshot.graph, snapshot.details) = (Some(objects), Some(graph), Some(details));
+    let key = if let Detail::Facts(key) = detail { Some(key) } else { None };
+    if detail == Detail::Graph || key.is_some() || (detail == Detail::Ledger && pinned) {
+        let whole = everything::graph(&mut reached, key, &mut snapshot.coverage)?;
+        (snapshot.objects, snapshot.graph) = (Some(whole.objects), Some(whole.graph));
+        (snapshot.details, snapshot.facts) = (Some(whole.details), whole.facts);
     }
     Ok(snapshot)
 }

@@ -243,7 +243,7 @@ impl<'w, 'm> Reached<'w, 'm> {
             interpreters: world.interpreters.len() as u32,
             ..Target::default()
         };
-        Snapshot { target, coverage, types, objects, graph: None, ledger: None, inspected: None, details: None }
+        Snapshot { target, coverage, types, objects, graph: None, facts: None, ledger: None, inspected: None, details: None }
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) enum Question<'a> {
     Graph,
     /// Sums per type, and where the resident memory is.
     Ledger,
-    /// Every object with its references, and where the resident memory is.
+    /// Every object with its references, what is known of it instead of its value, and where the resident memory is.
     Explanation,
     /// One object with its references.
     Object(Addr),
@@ -89,7 +89,8 @@ pub(crate) fn saved(folder: &Path, question: Question<'_>) -> Result<Snapshot, T
     let read = Reader::open(folder).and_then(|reader| match question {
         Question::Types | Question::Ledger => reader.types(),
         Question::Objects | Question::Everything(_) => reader.objects(),
-        Question::Graph | Question::Explanation => reader.graph(),
+        Question::Graph => reader.graph(),
+        Question::Explanation => reader.graph_with_facts(),
         Question::Object(address) => reader.object(address),
     });
     std::panic::set_hook(told);

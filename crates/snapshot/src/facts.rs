@@ -17,14 +17,18 @@ pub struct Facts {
     pub key_sets: Vec<(u32, u64)>,
     /// A value, as a fingerprint.
     pub fingerprints: Vec<(u32, u64)>,
+    /// Characters that make a str wide: above U+00FF where it has two bytes a character, above U+FFFF where it has four.
+    pub wide: Vec<(u32, u64)>,
+    /// Bytes of such a str as UTF-8.
+    pub encoded: Vec<(u32, u64)>,
 }
 
 impl Facts {
     /// Forgets all and keeps the room.
     pub(crate) fn clear(&mut self) {
-        let Facts { shapes, capacities, used, item_types, key_types, key_sets, fingerprints } = self;
+        let Facts { shapes, capacities, used, item_types, key_types, key_sets, fingerprints, wide, encoded } = self;
         shapes.clear();
-        for column in [capacities, used, key_sets, fingerprints] {
+        for column in [capacities, used, key_sets, fingerprints, wide, encoded] {
             column.clear();
         }
         for column in [item_types, key_types] {
@@ -50,7 +54,7 @@ macro_rules! words {
         pub enum $enum { $($(#[$doc])* $name,)* }
 
         impl $enum {
-            const ALL: &'static [$enum] = &[$($enum::$name,)*];
+            pub(crate) const ALL: &'static [$enum] = &[$($enum::$name,)*];
 
             /// The word of the file.
             pub fn word(self) -> &'static str {

@@ -17,6 +17,7 @@ pub mod file;
 mod forked;
 mod graph;
 mod inspected;
+mod known;
 mod ledger;
 mod objects;
 mod target;
@@ -33,6 +34,7 @@ pub use facts::{Attributes, Facts, Form, KeyNote, Shape};
 pub use forked::{Forked, Write, Written};
 pub use graph::{Graph, Link};
 pub use inspected::{Brief, Holder, Inspected, Label, Reference, References, Unit};
+pub use known::{Hashes, KnownFacts, Numbers, Sparse, Store};
 pub use ledger::{Ledger, MallocArena, Part, Pin, Pymalloc, Share};
 pub use objects::{Collector, Found, Object, Objects, State};
 pub use target::{Mode, Moment, Target};
@@ -51,6 +53,8 @@ pub struct Snapshot {
     pub objects: Option<Objects>,
     /// Every reference between objects, when the question is who holds what.
     pub graph: Option<Graph>,
+    /// What is known of objects instead of their values, when that is asked.
+    pub facts: Option<KnownFacts>,
     /// Where the resident memory is, when that is asked.
     pub ledger: Option<Ledger>,
     /// One object with its references, when the question is about one.

@@ -79,7 +79,11 @@ impl Call<'_> {
     fn of<'a>(look: &'a Look, question: Question<'a>) -> Result<Call<'a>, Trouble> {
         let tables = cpython::layout::tables().map_err(|e| refusals::capture(None, &e.into()))?;
         let no_key = |e: std::io::Error| Trouble::own("cannot make a key for the fingerprints of values", e.to_string());
-        let key = matches!(question, Question::Everything(_)).then(fingerprint_key::key).transpose().map_err(no_key)?;
+        let key = match question {
+            Question::Everything(_) => Some(fingerprint_key::key().map_err(no_key)?),
+            Question::Explanation => Some(fingerprint_key::passing().map_err(no_key)?),
+            _ => None,
+        };
         Ok(Call { look, question, tables, key })
     }
 
@@ -205,6 +209,7 @@ impl Call<'_> {
         let detail = match (self.question, &self.key) {
             (Question::Types, _) => Detail::Types,
             (Question::Ledger, _) => Detail::Ledger,
+            (Question::Explanation, Some((key, _))) => Detail::Facts(*key),
             (Question::Graph | Question::Explanation, _) => Detail::Graph,
             (Question::Object(address), _) => Detail::Object { address, values },
             (Question::Objects | Question::Everything(_), None) | (Question::Objects, _) => Detail::Objects,

@@ -150,6 +150,11 @@ impl Table {
         self.optional::<ByteArrayType, String>(column, |v| String::from_utf8_lossy(v.data()).into_owned())
     }
 
+    /// A column of few words that may be absent, each as what `convert` makes of it.
+    pub(crate) fn optional_words<V: Send>(&self, column: &str, convert: impl Fn(&[u8]) -> V + Sync) -> Result<Vec<Option<V>>, Why> {
+        self.optional::<ByteArrayType, V>(column, |v| convert(v.data()))
+    }
+
     /// A column of 64-bit numbers that may be absent.
     pub(crate) fn optional_u64s(&self, column: &str) -> Result<Vec<Option<u64>>, Why> {
         self.optional::<Int64Type, u64>(column, |v| v as u64)

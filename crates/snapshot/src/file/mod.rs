@@ -12,6 +12,7 @@ mod encode;
 mod error;
 mod graph;
 mod inspect;
+mod known;
 mod manifest;
 mod meta;
 mod out;

@@ -9,6 +9,7 @@ use memory::{Addr, Bytes};
 use super::decode::Table;
 use super::graph::{graph, Small};
 use super::inspect::{contents, inspect, labels, roots, row_at, Found};
+use super::known::known;
 use super::manifest::{self, Entry, Refused};
 use super::{meta, schema, FileError, Kind, FORMAT};
 use crate::{ClassRow, Collector, Column, Details, Known, Objects, Snapshot, State, Type};
@@ -121,6 +122,17 @@ impl Reader {
             graph.drop_leftovers(objects, &details.roots);
         }
         (snapshot.graph, snapshot.details) = (Some(graph), Some(details));
+        Ok(snapshot)
+    }
+
+    /// That, and what is known of objects instead of their values.
+    ///
+    /// # Errors
+    /// A file is damaged or cannot be read.
+    pub fn graph_with_facts(&self) -> Result<Snapshot, FileError> {
+        let mut snapshot = self.graph()?;
+        let types = snapshot.types.len();
+        snapshot.facts = Some(self.table("objects", |t| known(t, types))?);
         Ok(snapshot)
     }
 

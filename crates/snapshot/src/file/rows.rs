@@ -108,6 +108,8 @@ impl Packer {
             some_u32s(first, &f.key_types),
             some_u64s(first, &f.key_sets),
             some_u64s(first, &f.fingerprints),
+            some_u64s(first, &f.wide),
+            some_u64s(first, &f.encoded),
         ];
         self.objects.columns(&columns, 0..o.len()).map(PackedObjects).map_err(|e| encoding(Path::new("objects"), e))
     }

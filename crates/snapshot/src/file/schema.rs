@@ -186,6 +186,12 @@ pub const TABLES: &[TableSpec] = &[
             added(optional("key_type", Kind::Code, "the one type of all keys of a dict, likewise")),
             added(optional("key_set", Kind::Size, "a number for the keys of a dict and their order; see *Fingerprints*")),
             added(optional("fingerprint", Kind::Hash, "a number for the value of a str, bytes, int, float, tuple; see *Fingerprints*")),
+            added(optional(
+                "wide",
+                Kind::Size,
+                "how many characters make a str wide: above U+00FF of a `ucs-2`, above U+FFFF of a `ucs-4`; NULL of any other",
+            )),
+            added(optional("encoded", Kind::Size, "how many bytes a `ucs-2` or `ucs-4` would have as UTF-8")),
         ],
     },
     TableSpec {
