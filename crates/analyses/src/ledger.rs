@@ -73,6 +73,8 @@ pub struct Statement {
     pub huge_slack_bytes: Bytes,
     /// In pages that other processes map too.
     pub shared_bytes: Bytes,
+    /// Of those, in pages that belong to no file: a fork left them shared, and nobody wrote there since.
+    pub forked_bytes: Bytes,
     /// The entries, the biggest first.
     pub entries: Vec<Entry>,
     /// What no entry has.
@@ -125,6 +127,11 @@ fn is_free(part: Part) -> bool {
     matches!(part, PymallocFreeBlocks | PymallocFreePools | MallocFree | MallocCached | MallocTop | AllocatorFree | KeptStacks)
 }
 
+/// Whether pages of a part are shared without a fork.
+fn of_a_file(part: Part) -> bool {
+    matches!(part, Part::Files | Part::FileMappings | Part::SharedMemory | Part::Kernel)
+}
+
 /// Of a snapshot; `None` where it has none. Where it has references too, what keeps arenas alive is named by its owners.
 pub fn of(snapshot: &Snapshot, limit: Option<usize>) -> Option<Statement> {
     let owners = Ownership::of(snapshot).map(|ownership| pin_owners(&ownership, snapshot)).unwrap_or_default();
@@ -159,9 +166,10 @@ pub(crate) fn pin_owners(ownership: &Ownership<'_>, snapshot: &Snapshot) -> Vec<
 /// Ranks the shares; `limit` names of each part are kept. `owners`: of what keeps sparse arenas alive.
 pub(crate) fn ledger(ledger: &Ledger, owners: &[String], limit: Option<usize>) -> Statement {
     let mut entries: BTreeMap<&str, BTreeMap<&str, Entry>> = BTreeMap::new();
-    let (mut attributed, mut shared) = (0, 0);
+    let (mut attributed, mut shared, mut forked) = (0, 0, 0);
     for share in &ledger.shares {
         shared += share.shared_bytes;
+        forked += if of_a_file(share.part) { 0 } else { share.shared_bytes };
         let Some((name, part, known)) = place(share.part) else { continue };
         attributed += share.resident_bytes;
         let parts = entries.entry(name).or_default();
@@ -190,6 +198,7 @@ pub(crate) fn ledger(ledger: &Ledger, owners: &[String], limit: Option<usize>) -
         huge_bytes: Bytes(ledger.huge_bytes),
         huge_slack_bytes: Bytes(ledger.shares.iter().filter(|share| is_free(share.part)).map(|share| share.huge_bytes).sum()),
         shared_bytes: Bytes(shared),
+        forked_bytes: Bytes(forked),
         entries,
         not_attributed_bytes: Bytes(ledger.rss_bytes.saturating_sub(attributed)),
         advice: advice(ledger, owners),

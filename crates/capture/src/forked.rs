@@ -1,4 +1,4 @@
-//! A forked process beside its parent: which pages went private since, and what was written there.
+//! A forked process beside its parent and a sibling: which pages went private since, what was written there, and who has it alike.
 //!
 //! Holds: [`forked`]. Never does: say who wrote first: a page is private to both after either wrote.
 //! Sources: Documentation/admin-guide/mm/pagemap.rst (bit 56: mapped by one process alone); Python/gc.c: a collection writes to the
@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use memory::{Addr, Image, Residency};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
-use snapshot::{Collector, Forked, Snapshot, Write, Written};
+use snapshot::{Collector, Forked, Sibling, Snapshot, Write, Written};
 
 use crate::reach::{Keep, Reached};
 use crate::world::{prove, World};
@@ -23,32 +23,43 @@ const TYPES_MOST: usize = 64;
 /// Bytes that can stand between the start of a block and an object.
 const PRE_HEADERS: [u64; 3] = [0, 16, 32];
 
-/// The parent's memory.
+/// The memory of a process that is related.
 #[derive(Clone, Copy)]
-pub struct Parent<'m> {
+pub struct Relative<'m> {
+    /// Its process id.
+    pub pid: i32,
     /// Its bytes.
     pub image: &'m Image<'m>,
     /// What of them was in memory.
     pub residency: &'m Residency,
 }
 
-/// Compares a process with its parent. `source` is the process's own, with its residency.
+/// Whom a process is compared with.
+#[derive(Clone, Copy)]
+pub struct Kin<'m> {
+    /// The one that it was forked from.
+    pub parent: Relative<'m>,
+    /// Another that was forked from the same.
+    pub sibling: Option<Relative<'m>>,
+}
+
+/// Compares a process with its parent and, where there is one, a sibling. `source` is the process's own, with its residency.
 ///
 /// # Errors
 /// As [`crate::capture`].
-pub fn forked(source: Source<'_>, parent: Parent<'_>) -> Result<(Snapshot, Forked), CaptureError> {
+pub fn forked(source: Source<'_>, kin: Kin<'_>) -> Result<(Snapshot, Forked), CaptureError> {
     let proved = prove(source)?;
     let world = World::open(source, &proved);
     let mut reached = Reached::all(&world, Keep::Lists);
     let mut snapshot = reached.snapshot();
     let Some(residency) = source.residency else { return Ok((snapshot, Forked::default())) };
-    let made = compare(&reached, residency, parent);
+    let made = compare(&reached, residency, kin);
     snapshot.ledger = Some(ledger::ledger(&mut reached, residency));
     Ok((snapshot, made))
 }
 
-fn compare(reached: &Reached<'_, '_>, residency: &Residency, parent: Parent<'_>) -> Forked {
-    let mut theirs = parent.residency.counter();
+fn compare(reached: &Reached<'_, '_>, residency: &Residency, kin: Kin<'_>) -> Forked {
+    let mut theirs = kin.parent.residency.counter();
     let mut made = Forked::default();
     let mut pages = Vec::new();
     for run in residency.runs.iter().filter(|run| !run.file) {
@@ -57,11 +68,14 @@ fn compare(reached: &Reached<'_, '_>, residency: &Residency, parent: Parent<'_>)
             continue;
         }
         for page in (run.start.0..run.end.0).step_by(PAGE as usize).map(Addr) {
-            if theirs.count(page, page + PAGE).resident == PAGE {
-                pages.push(page);
-            } else {
+            let counted = theirs.count(page, page + PAGE);
+            if counted.resident != PAGE {
                 made.new_bytes += PAGE;
+                continue;
             }
+            pages.push(page);
+            made.parent_shares_bytes += counted.shared;
+            made.huge_bytes += if run.huge { PAGE } else { 0 };
         }
     }
     made.private_bytes = pages.len() as u64 * PAGE;
@@ -70,10 +84,11 @@ fn compare(reached: &Reached<'_, '_>, residency: &Residency, parent: Parent<'_>)
         .par_chunks(PAGES_A_TASK)
         .map(|pages| {
             let mut found = Compared::default();
-            pages.iter().for_each(|page| found.page(reached, &outside, parent.image, *page));
+            pages.iter().for_each(|page| found.page(reached, &outside, kin, *page));
             found
         })
         .reduce(Compared::default, Compared::merge);
+    made.sibling = kin.sibling.map(|sibling| Sibling { pid: sibling.pid, ..all.sibling });
     all.fill(reached, &mut made);
     made
 }
@@ -85,6 +100,7 @@ struct Compared {
     only: [u64; 4],
     mixed: u64,
     freeze: u64,
+    sibling: Sibling,
     /// Words and pages by kind and type.
     words: FxHashMap<(Write, Option<u32>), (u64, u64)>,
 }
@@ -94,6 +110,9 @@ impl Compared {
         self.same += other.same;
         self.mixed += other.mixed;
         self.freeze += other.freeze;
+        self.sibling.alone_bytes += other.sibling.alone_bytes;
+        self.sibling.alike_bytes += other.sibling.alike_bytes;
+        self.sibling.each_bytes += other.sibling.each_bytes;
         self.only.iter_mut().zip(other.only).for_each(|(mine, theirs)| *mine += theirs);
         for (key, (words, pages)) in other.words {
             let mine = self.words.entry(key).or_default();
@@ -103,11 +122,13 @@ impl Compared {
         self
     }
 
-    fn page(&mut self, reached: &Reached<'_, '_>, outside: &FxHashSet<Addr>, parent: &Image<'_>, page: Addr) {
-        let image = reached.world().source.image;
-        let (Ok(mine), Ok(theirs)) = (image.slice(page, PAGE as usize), parent.slice(page, PAGE as usize)) else { return };
+    fn page(&mut self, reached: &Reached<'_, '_>, outside: &FxHashSet<Addr>, kin: Kin<'_>, page: Addr) {
+        let (Some(mine), Some(theirs)) = (whole(reached.world().source.image, page), whole(kin.parent.image, page)) else { return };
         let mut here: FxHashMap<(Write, Option<u32>), u64> = FxHashMap::default();
         if mine != theirs {
+            if let Some(other) = kin.sibling.and_then(|sibling| whole(sibling.image, page)) {
+                self.beside(mine, theirs, other);
+            }
             for (i, (a, b)) in mine.chunks_exact(8).zip(theirs.chunks_exact(8)).enumerate() {
                 if a != b {
                     *here.entry(word(reached, outside, page + i as u64 * 8)).or_default() += 1;
@@ -136,6 +157,22 @@ impl Compared {
         }
     }
 
+    /// Whether what differs from the parent is in the sibling as in the parent, or as here.
+    fn beside(&mut self, mine: &[u8], parents: &[u8], siblings: &[u8]) {
+        let words = mine.chunks_exact(8).zip(parents.chunks_exact(8)).zip(siblings.chunks_exact(8));
+        let (mut alone, mut alike) = (true, true);
+        for ((mine, parents), siblings) in words.filter(|((mine, parents), _)| mine != parents) {
+            alone &= siblings == parents;
+            alike &= siblings == mine;
+        }
+        let sum = match (alone, alike) {
+            (true, _) => &mut self.sibling.alone_bytes,
+            (_, true) => &mut self.sibling.alike_bytes,
+            _ => &mut self.sibling.each_bytes,
+        };
+        *sum += PAGE;
+    }
+
     fn fill(self, reached: &Reached<'_, '_>, made: &mut Forked) {
         made.same_bytes = self.same * PAGE;
         made.only_bytes = self.only.map(|pages| pages * PAGE);
@@ -153,6 +190,10 @@ impl Compared {
             *seen <= TYPES_MOST
         });
     }
+}
+
+fn whole<'i>(image: &'i Image<'_>, page: Addr) -> Option<&'i [u8]> {
+    image.slice(page, PAGE as usize).ok()
 }
 
 /// What a word is, and of which type.

@@ -35,7 +35,7 @@ use snapshot::file::{Draft, FileError};
 use snapshot::Snapshot;
 
 pub use fingerprint::FingerprintKey;
-pub use forked::{forked, Parent};
+pub use forked::{forked, Kin, Relative};
 pub use reach::{Keep, Reached, Witness};
 pub use world::{prove, World};
 

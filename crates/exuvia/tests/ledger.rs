@@ -112,7 +112,10 @@ fn entries_add_up_to_what_is_resident() {
                 assert!(live.abs_diff(saved) < live / 100, "{live} {saved}");
             }
             if name == "forked" {
-                assert!(answer["shared_bytes"].as_u64().unwrap() > 1 << 20, "{answer:#?}");
+                let (shared, forked) = (answer["shared_bytes"].as_u64().unwrap(), answer["forked_bytes"].as_u64().unwrap());
+                assert!(forked > 1 << 20 && forked < shared, "{answer:#?}");
+            } else {
+                assert_eq!(answer["forked_bytes"].as_u64(), Some(0), "{name} of {}", py.name);
             }
         }
     });
@@ -337,6 +340,57 @@ time.sleep(0.3)
         let processes = before["processes"].as_array().unwrap();
         let new: u64 = processes.iter().filter_map(|p| p["new_bytes"].as_u64()).sum();
         assert!(new > 2 << 20, "{}: {new}", py.name);
+    });
+}
+
+#[test]
+fn a_sibling_tells_who_wrote() {
+    if !may_trace() {
+        return;
+    }
+    // The first worker alone writes to the first megabyte, all write the same to the second, each its own to the third, the parent
+    // to the fourth.
+    const WORKERS: &str = "
+import gc, os, signal
+gc.disable()
+MB = 1 << 20
+table = bytearray(4 * MB)
+for n in range(0, len(table), 4096): table[n] = 1
+pipe, told = os.pipe()
+for worker in range(3):
+    if os.fork() == 0:
+        for n in range(0, MB, 4096):
+            if worker == 0: table[n] = 2
+            table[MB + n] = 2
+            table[2 * MB + n] = 10 + worker
+        os.write(told, b'.')
+        signal.pause()
+told = b''
+while len(told) < 3: told += os.read(pipe, 3)
+for n in range(3 * MB, 4 * MB, 4096): table[n] = 3
+";
+    testbed::for_each_interpreter(|py| {
+        let target = started(&py.path, &format!("{WORKERS}{WAIT}"), &[]);
+        let ran = run(&["ledger", "--tree", "--json", &target.pid()]);
+        let answer: Value = serde_json::from_str(ran.answered()).unwrap();
+        let processes = answer["processes"].as_array().unwrap();
+        for process in processes.iter().skip(1) {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(process["pid"].as_i64().unwrap() as i32), nix::sys::signal::SIGKILL).unwrap();
+        }
+        assert_eq!(processes.len(), 4, "{}: {processes:#?}", py.name);
+        assert!(processes[0]["sibling"].is_null(), "{}", py.name);
+        // The first is compared with the second, the others with the first.
+        for (worker, beside) in [(1, 2), (2, 1), (3, 1)] {
+            let sibling = &processes[worker]["sibling"];
+            assert_eq!(sibling["pid"], processes[beside]["pid"], "{}", py.name);
+            let about = |key: &str| (sibling[key].as_u64().unwrap() as f64 / (1 << 20) as f64).floor() as u64;
+            let expected = [u64::from(worker == 1), 1, 1];
+            let seen = ["alone_bytes", "alike_bytes", "each_bytes"].map(about);
+            assert_eq!(seen, expected, "{}: worker {worker}: {sibling:#?}", py.name);
+            // What one process wrote, the parent still shares with the others.
+            let shares = processes[worker]["parent_shares_bytes"].as_u64().unwrap();
+            assert_eq!(shares >= 1 << 20, worker == 1, "{}: worker {worker}: {shares}", py.name);
+        }
     });
 }
 

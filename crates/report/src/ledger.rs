@@ -74,6 +74,7 @@ fn rss(s: &Statement) -> String {
     }
     for (bytes, what) in [
         (s.shared_bytes, "shared with other processes"),
+        (s.forked_bytes, "of that since a fork"),
         (s.huge_bytes, "in huge pages"),
         (s.huge_slack_bytes, "of those free"),
         (s.swap_bytes, "more in swap"),
@@ -209,6 +210,7 @@ pub(crate) struct StatementJson<'s> {
     huge_bytes: u64,
     huge_slack_bytes: u64,
     shared_bytes: u64,
+    forked_bytes: u64,
     entries: Vec<EntryJson<'s>>,
     not_attributed_bytes: u64,
     advice: Vec<AdviceJson<'s>>,
@@ -223,6 +225,7 @@ impl<'s> StatementJson<'s> {
             huge_bytes: s.huge_bytes.0,
             huge_slack_bytes: s.huge_slack_bytes.0,
             shared_bytes: s.shared_bytes.0,
+            forked_bytes: s.forked_bytes.0,
             entries: s.entries.iter().map(EntryJson::new).collect(),
             not_attributed_bytes: s.not_attributed_bytes.0,
             advice: s.advice.iter().map(AdviceJson::new).collect(),
@@ -307,6 +310,7 @@ mod tests {
             huge_bytes: Bytes(200 << 20),
             huge_slack_bytes: Bytes(100 << 20),
             shared_bytes: Bytes(9 << 20),
+            forked_bytes: Bytes(5 << 20),
             entries,
             not_attributed_bytes: Bytes(10 << 20),
             advice: vec![

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use analyses::ledger::Advice;
 use memory::Bytes;
 use serde::Serialize;
-use snapshot::{Forked, Snapshot, Write as Kind, Written};
+use snapshot::{Forked, Sibling, Snapshot, Write as Kind, Written};
 
 use crate::ledger::AdviceJson;
 use crate::table::{Align, Table};
@@ -60,12 +60,30 @@ pub fn table(out: &mut dyn Write, rows: &[Row<'_>], advice: &[Advice], limit: Op
         let more = rows.len() - shown.len();
         writeln!(out, "… {more} more {} (--limit 0 shows all)", if more == 1 { "process" } else { "processes" })?;
     }
+    if rows.len() == 1 {
+        writeln!(out, "\nno process was forked from it\nnext: {}", style.again.line("ledger", &[]))?;
+        return Ok(());
+    }
     let all = total(rows);
     let few = |most: usize| if limit.is_some() { most } else { usize::MAX };
     writeln!(out)?;
     head::write_cut(out, &format!("written since the fork, by one side or the other: {}, of that", Bytes(all.private_bytes)), style)?;
     for (bytes, what) in parts(&all).into_iter().take(few(PARTS)) {
         head::write_cut(out, &format!("  {:>8}  {what}", Bytes(bytes).to_string()), style)?;
+    }
+    if let Some(beside) = all.sibling {
+        let Sibling { alone_bytes, alike_bytes, each_bytes, .. } = beside;
+        let line = format!(
+            "beside a sibling: {} one process alone, {} all alike, {} each its own",
+            Bytes(alone_bytes),
+            Bytes(alike_bytes),
+            Bytes(each_bytes)
+        );
+        head::write_cut(out, &line, style)?;
+    }
+    if all.huge_bytes > 0 {
+        let line = format!("in huge pages, which the kernel makes of shared ones too: {}", Bytes(all.huge_bytes));
+        head::write_cut(out, &line, style)?;
     }
     for row in all.written.iter().take(few(WRITTEN)) {
         let of = if row.type_name.is_empty() { "of no known object".into() } else { format!("of {}", text::escaped(&row.type_name)) };
@@ -108,6 +126,13 @@ fn total(rows: &[Row<'_>]) -> Forked {
         all.private_bytes += f.private_bytes;
         all.same_bytes += f.same_bytes;
         all.mixed_bytes += f.mixed_bytes;
+        all.huge_bytes += f.huge_bytes;
+        if let Some(theirs) = f.sibling {
+            let mine = all.sibling.get_or_insert_with(Sibling::default);
+            mine.alone_bytes += theirs.alone_bytes;
+            mine.alike_bytes += theirs.alike_bytes;
+            mine.each_bytes += theirs.each_bytes;
+        }
         all.only_bytes.iter_mut().zip(f.only_bytes).for_each(|(mine, theirs)| *mine += theirs);
         for one in &f.written {
             match all.written.iter_mut().find(|w| w.write == one.write && w.type_name == one.type_name) {
@@ -184,6 +209,9 @@ mod tests {
                 written(Kind::FreeLink, "", 7),
                 written(Kind::Payload, "code", 6),
             ],
+            huge_bytes: 2 << 20,
+            parent_shares_bytes: 3 << 20,
+            sibling: Some(Sibling { pid: 9, alone_bytes: 1 << 20, alike_bytes: 2 << 20, each_bytes: 3 << 20 }),
             freeze_bytes: 19 << 20,
         };
         let command = "/opt/services/releases/2026-11-22/venv/bin/python3 -m gunicorn shop.wsgi --preload";
@@ -206,6 +234,9 @@ mod tests {
         assert!(first.contains(" 240 MiB  nothing differs any more: counts and headers were put back\n"), "{first}");
         assert!(first.contains("228 MiB (estimated): gc.freeze() before the fork\n"), "{first}");
         assert!(!first.contains("only payload changed") && !first.contains("payload of code"), "{first}");
+        let mut alone = Vec::new();
+        table(&mut alone, &rows[..1], &[], Some(FIRST_SCREEN), &style).unwrap();
+        assert!(String::from_utf8(alone).unwrap().ends_with("\nno process was forked from it\nnext: exuvia ledger 7\n"));
         let whole = screen(None);
         assert!(whole.contains("only payload changed") && whole.contains("payload of code") && whole.contains("\n 19  "), "{whole}");
     }

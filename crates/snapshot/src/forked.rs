@@ -63,7 +63,26 @@ pub struct Forked {
     pub mixed_bytes: u64,
     /// Words that differ, the most first.
     pub written: Vec<Written>,
+    /// Of `private_bytes`, in huge pages: the kernel gathers small pages into one on its own, shared ones too, and gives them to one process.
+    pub huge_bytes: u64,
+    /// Of `private_bytes`, pages that the parent still shares with another process: this one wrote, or the parent before it forked that one.
+    pub parent_shares_bytes: u64,
+    /// What is left beside a sibling, where there is one.
+    pub sibling: Option<Sibling>,
     /// Of `private_bytes`, pages with objects that a collection looks at and in which at most its own headers differ: what
     /// `gc.freeze()` before the fork would have kept shared, at most: counts that were put back leave no trace either.
     pub freeze_bytes: u64,
+}
+
+/// Pages that differ from the parent's, beside the same pages of a sibling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sibling {
+    /// Its process id.
+    pub pid: i32,
+    /// What differs from the parent is in the sibling as in the parent: this process alone wrote it.
+    pub alone_bytes: u64,
+    /// What differs from the parent is in the sibling as here: each worker writes the same, or the parent wrote.
+    pub alike_bytes: u64,
+    /// The sibling has words of its own there, as reference counts that each worker changes for itself.
+    pub each_bytes: u64,
 }

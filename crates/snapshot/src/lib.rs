@@ -31,7 +31,7 @@ pub use details::{
 };
 pub use diagnosis::{Check, Diagnosis, Outlook, Python, PythonProcess, Room, Subject, Verdict};
 pub use facts::{Attributes, Facts, Form, KeyNote, Shape};
-pub use forked::{Forked, Write, Written};
+pub use forked::{Forked, Sibling, Write, Written};
 pub use graph::{Graph, Link};
 pub use inspected::{Brief, Holder, Inspected, Label, Reference, References, Unit};
 pub use known::{Hashes, KnownFacts, Numbers, Sparse, Store};

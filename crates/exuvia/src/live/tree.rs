@@ -1,11 +1,11 @@
-//! A process with its children: each is looked at in turn, beside its parent's memory.
+//! A process with its children: each is looked at in turn, beside its parent's memory and a sibling's.
 //!
-//! Holds: [`tree`]. Never does: hold more copies than the tree is deep.
+//! Holds: [`tree`]. Never does: hold more than three copies for each level of the tree: a process, two of its children.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use capture::{forked, CaptureError, Detail, Parent, Source};
+use capture::{forked, CaptureError, Detail, Kin, Relative, Source};
 use cpython::LayoutError;
 use memory::Module;
 use target::{Taken, Way};
@@ -19,63 +19,113 @@ use crate::trouble::Trouble;
 /// More processes are not looked at.
 const PROCESSES_MOST: usize = 4096;
 
+/// The children of one process that are still to be looked at.
+struct Brood {
+    parent: Option<i32>,
+    theirs: Option<Rc<Taken>>,
+    /// The next one last.
+    waiting: Vec<i32>,
+    /// The first, which the others are compared with.
+    first: Option<(i32, Rc<Taken>)>,
+    /// The second, which the first was compared with.
+    second: Option<(i32, Result<Rc<Taken>, Trouble>)>,
+}
+
+impl Brood {
+    fn new(parent: Option<i32>, theirs: Option<Rc<Taken>>, mut waiting: Vec<i32>) -> Self {
+        waiting.sort_unstable_by(|a, b| b.cmp(a));
+        Brood { parent, theirs, waiting, first: None, second: None }
+    }
+
+    /// The next one's memory, and a sibling's beside it.
+    fn next(&mut self, call: &Call<'_>) -> Option<(i32, Result<Rc<Taken>, Trouble>, Option<(i32, Rc<Taken>)>)> {
+        let pid = self.waiting.pop()?;
+        let own = match self.second.take() {
+            Some((early, taken)) if early == pid => taken,
+            _ => call.taken(pid),
+        };
+        if self.first.is_none() && own.is_ok() {
+            self.second = self.waiting.last().map(|next| (*next, call.taken(*next)));
+        }
+        let second = self.second.as_ref().and_then(|(pid, taken)| Some((*pid, Rc::clone(taken.as_ref().ok()?))));
+        let sibling = self.first.clone().or(second);
+        if let (None, Ok(own)) = (&self.first, &own) {
+            self.first = Some((pid, Rc::clone(own)));
+        }
+        Some((pid, own, sibling))
+    }
+}
+
 /// Looks at a process and at all that descends from it, a parent before its children.
 pub(crate) fn tree(pid: i32, look: &Look) -> Result<Vec<Member>, Trouble> {
     let call = Call::of(look, Question::Ledger)?;
     let children = children()?;
-    let mut ahead: Vec<(i32, Option<i32>, Option<Rc<Taken>>)> = vec![(pid, None, None)];
+    let mut ahead = vec![Brood::new(None, None, vec![pid])];
     let mut members = Vec::new();
-    while let Some((pid, parent, theirs)) = ahead.pop() {
-        if members.len() >= PROCESSES_MOST {
-            break;
-        }
-        let mut member = Member { pid, parent, command: processes::command_line(pid), ..Member::default() };
-        let mut own = None;
-        match call.beside(pid, theirs.as_deref(), &mut member) {
-            Ok(taken) => own = Some(Rc::new(taken)),
+    while let Some(brood) = ahead.last_mut() {
+        let Some((pid, own, sibling)) = brood.next(&call).filter(|_| members.len() < PROCESSES_MOST) else {
+            ahead.pop();
+            continue;
+        };
+        let mut member = Member { pid, parent: brood.parent, command: processes::command_line(pid), ..Member::default() };
+        let kin = brood.parent.zip(brood.theirs.as_deref());
+        let seen = own.and_then(|own| call.beside(&own, kin, sibling.as_ref().map(|(pid, taken)| (*pid, &**taken)), &mut member).map(|()| own));
+        let own = match seen {
+            Ok(own) => Some(own),
             // The one that was named must be there; of the others what can be told is told.
-            Err(trouble) if parent.is_none() => return Err(trouble),
-            Err(trouble) => member.refused = Some(trouble.what().to_string()),
-        }
-        let mut below: Vec<i32> = children.get(&pid).cloned().unwrap_or_default();
-        below.sort_unstable_by(|a, b| b.cmp(a));
-        ahead.extend(below.into_iter().map(|child| (child, Some(pid), own.clone())));
+            Err(trouble) if brood.parent.is_none() => return Err(trouble),
+            Err(trouble) => {
+                member.refused = Some(trouble.what().to_string());
+                None
+            }
+        };
         members.push(member);
+        ahead.push(Brood::new(Some(pid), own, children.get(&pid).cloned().unwrap_or_default()));
     }
     Ok(members)
 }
 
 impl Call<'_> {
-    /// One process, beside its parent's memory where there is one.
-    fn beside(&self, pid: i32, parent: Option<&Taken>, member: &mut Member) -> Result<Taken, Trouble> {
+    /// One process as it is now.
+    fn taken(&self, pid: i32) -> Result<Rc<Taken>, Trouble> {
         let progress = Progress::start("reading the processes of the tree");
         let process = target::open(pid).map_err(refusals::target)?;
         let pythons = self.pythons(&process)?;
         let taken = target::take(&process, &self.take_options(&process, &pythons)).map_err(refusals::target)?;
         drop(progress);
+        Ok(Rc::new(taken))
+    }
+
+    /// One process, beside the memory of its parent and a sibling where there are some.
+    fn beside(&self, taken: &Taken, parent: Option<(i32, &Taken)>, sibling: Option<(i32, &Taken)>, member: &mut Member) -> Result<(), Trouble> {
+        let pid = member.pid;
+        let process = target::open(pid).map_err(refusals::target)?;
         let image = taken.image();
         let moment = if taken.way() == Way::Live { capture::Moment::Running } else { capture::Moment::Still };
+        let images = [parent, sibling].map(|kin| kin.and_then(|(pid, taken)| Some((pid, taken.image(), taken.residency()?))));
+        let [parent, sibling] = [0, 1].map(|i| {
+            let (pid, image, residency) = images.get(i)?.as_ref()?;
+            Some(Relative { pid: *pid, image, residency })
+        });
         let made = |python: &Module| {
             let source =
                 Source { image: &image, python, mappings: taken.mappings(), tables: &self.tables, moment, residency: taken.residency() };
-            match parent.and_then(|p| Some((p.image(), p.residency()?))) {
-                Some((image, residency)) => {
-                    forked(source, Parent { image: &image, residency }).map(|(snapshot, forked)| (snapshot, Some(forked)))
-                }
+            match parent {
+                Some(parent) => forked(source, Kin { parent, sibling }).map(|(snapshot, forked)| (snapshot, Some(forked))),
                 None => capture::capture(source, Detail::Types).map(|snapshot| (snapshot, None)),
             }
         };
         let mut outcome = Err(CaptureError::Layout(LayoutError::NotInitialised));
-        for (python, _) in &pythons {
+        for (python, _) in &self.pythons(&process)? {
             outcome = made(python);
             if outcome.is_ok() {
                 break;
             }
         }
         let (mut snapshot, forked) = outcome.map_err(|e| refusals::capture(Some(pid), &e))?;
-        again::Facts::of(&taken).fill(&mut snapshot, &process.exe(), pid, &again::Spent::of(taken.cost()));
+        again::Facts::of(taken).fill(&mut snapshot, &process.exe(), pid, &again::Spent::of(taken.cost()));
         (member.snapshot, member.forked) = (snapshot, forked);
-        Ok(taken)
+        Ok(())
     }
 }
 
