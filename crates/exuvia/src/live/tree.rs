@@ -69,7 +69,8 @@ pub(crate) fn tree(pid: i32, look: &Look) -> Result<Vec<Member>, Trouble> {
         };
         let mut member = Member { pid, parent: brood.parent, command: processes::command_line(pid), ..Member::default() };
         let kin = brood.parent.zip(brood.theirs.as_deref());
-        let seen = own.and_then(|own| call.beside(&own, kin, sibling.as_ref().map(|(pid, taken)| (*pid, &**taken)), &mut member).map(|()| own));
+        let seen =
+            own.and_then(|own| call.beside(&own, kin, sibling.as_ref().map(|(pid, taken)| (*pid, &**taken)), &mut member).map(|()| own));
         let own = match seen {
             Ok(own) => Some(own),
             // The one that was named must be there; of the others what can be told is told.
@@ -97,7 +98,13 @@ impl Call<'_> {
     }
 
     /// One process, beside the memory of its parent and a sibling where there are some.
-    fn beside(&self, taken: &Taken, parent: Option<(i32, &Taken)>, sibling: Option<(i32, &Taken)>, member: &mut Member) -> Result<(), Trouble> {
+    fn beside(
+        &self,
+        taken: &Taken,
+        parent: Option<(i32, &Taken)>,
+        sibling: Option<(i32, &Taken)>,
+        member: &mut Member,
+    ) -> Result<(), Trouble> {
         let pid = member.pid;
         let process = target::open(pid).map_err(refusals::target)?;
         let image = taken.image();
