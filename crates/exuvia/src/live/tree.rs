@@ -19,6 +19,16 @@ use crate::trouble::Trouble;
 /// More processes are not looked at.
 const PROCESSES_MOST: usize = 4096;
 
+/// A process with its memory.
+type Held = (i32, Rc<Taken>);
+
+/// The next of a brood.
+struct Next {
+    pid: i32,
+    own: Result<Rc<Taken>, Trouble>,
+    sibling: Option<Held>,
+}
+
 /// The children of one process that are still to be looked at.
 struct Brood {
     parent: Option<i32>,
@@ -26,7 +36,7 @@ struct Brood {
     /// The next one last.
     waiting: Vec<i32>,
     /// The first, which the others are compared with.
-    first: Option<(i32, Rc<Taken>)>,
+    first: Option<Held>,
     /// The second, which the first was compared with.
     second: Option<(i32, Result<Rc<Taken>, Trouble>)>,
 }
@@ -38,7 +48,7 @@ impl Brood {
     }
 
     /// The next one's memory, and a sibling's beside it.
-    fn next(&mut self, call: &Call<'_>) -> Option<(i32, Result<Rc<Taken>, Trouble>, Option<(i32, Rc<Taken>)>)> {
+    fn next(&mut self, call: &Call<'_>) -> Option<Next> {
         let pid = self.waiting.pop()?;
         let own = match self.second.take() {
             Some((early, taken)) if early == pid => taken,
@@ -52,7 +62,7 @@ impl Brood {
         if let (None, Ok(own)) = (&self.first, &own) {
             self.first = Some((pid, Rc::clone(own)));
         }
-        Some((pid, own, sibling))
+        Some(Next { pid, own, sibling })
     }
 }
 
@@ -63,7 +73,7 @@ pub(crate) fn tree(pid: i32, look: &Look) -> Result<Vec<Member>, Trouble> {
     let mut ahead = vec![Brood::new(None, None, vec![pid])];
     let mut members = Vec::new();
     while let Some(brood) = ahead.last_mut() {
-        let Some((pid, own, sibling)) = brood.next(&call).filter(|_| members.len() < PROCESSES_MOST) else {
+        let Some(Next { pid, own, sibling }) = brood.next(&call).filter(|_| members.len() < PROCESSES_MOST) else {
             ahead.pop();
             continue;
         };
