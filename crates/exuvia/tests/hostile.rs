@@ -137,7 +137,13 @@ fn no_command_writes_what_a_terminal_obeys() {
     if !may_trace() {
         return;
     }
-    testbed::for_each_interpreter(|py| {
+    // Escaping is one for all releases; what differs are the names that are found: in the oldest, in one of the middle, in the newest.
+    let wanted =
+        |py: &testbed::Interpreter| match py.path == common::python().path || ["3.8", "3.15"].iter().any(|s| py.name.starts_with(s)) {
+            true => Ok(()),
+            false => Err("names are asked for on the oldest, the newest and one more release".to_string()),
+        };
+    testbed::for_each_that(wanted, |py| {
         let scratch = Scratch::new().unwrap();
         let mut target = Started::ready(std::process::Command::new(&py.path).args([
             "-I",
