@@ -108,7 +108,8 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
     findings.extend(crate::refcounts::findings(&ownership, &places));
     findings.extend(crate::slots::findings(&crate::slots::slots(&ownership, snapshot)));
     findings.extend(crate::cycles::findings(&crate::cycles::cycles(&ownership)));
-    let least = ((whole.0 as f64 * FINDING_SHARE) as u64).max(FINDING_LEAST);
+    findings.extend(crate::containers::containers(&ownership, snapshot).into_iter().flat_map(crate::containers::findings));
+    let least = least(whole.0);
     findings.retain(|finding| finding.saving_bytes.0 >= least);
     findings.extend(crate::finalizers::findings(&ownership, &places, least));
     suspects.retain(|suspect| suspect.retained_bytes.0 >= least);
@@ -118,6 +119,11 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
     rank(&mut findings);
     cut(&mut retained);
     Some(Explanation { ledger: statement, retained, suspects, findings })
+}
+
+/// Fewer bytes than these are not worth a line, where all is so many.
+pub(crate) fn least(whole: u64) -> u64 {
+    ((whole as f64 * FINDING_SHARE) as u64).max(FINDING_LEAST)
 }
 
 fn suspect(owner: &Owner, entries: Option<(u64, String)>, place: Option<Place>) -> Suspect {

@@ -1,14 +1,15 @@
 //! One file per question, each a pure function from a snapshot to numbers.
 //!
 //! Holds: [`types`] (what there is most of), [`objects`] (which ones), [`object`] (what one is and who holds it), [`ownership`] (what would
-//! go if an object went), [`retained`] (the owners), [`cycles`] (reference cycles by shape) and [`slots`] (classes that slots
-//! would make smaller).
+//! go if an object went), [`retained`] (the owners), [`cycles`] (reference cycles by shape), [`slots`] (classes that slots
+//! would make smaller) and [`containers`] (what data structures waste).
 //! Never does: IO, printing, formatting; nothing here can reach a process. Same snapshot, same options, same answer.
 
 #![forbid(unsafe_code)]
 
 pub mod accumulation;
 pub mod calls;
+pub mod containers;
 pub mod cycles;
 pub mod diff;
 pub mod explain;

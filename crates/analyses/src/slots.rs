@@ -15,15 +15,15 @@ use crate::ownership::Ownership;
 use crate::place::{Place, Places};
 
 /// Of fewer instances a class is not worth the change.
-const COUNT_LEAST: u64 = 100;
+pub(crate) const COUNT_LEAST: u64 = 100;
 /// Classes in a method resolution order that are looked at.
 const ORDER_MOST: usize = 256;
 /// More attributes than this are data, not attributes.
-const ATTRIBUTES_MOST: usize = 256;
+pub(crate) const ATTRIBUTES_MOST: usize = 256;
 /// Different sets of attributes that are told apart.
 const SETS_MOST: usize = 64;
 /// The collector's head, and the object's: `PyGC_Head`, `PyObject`.
-const HEADS: u64 = 16 + 16;
+pub(crate) const HEADS: u64 = 16 + 16;
 /// `PyTupleObject` without items, with its head.
 const TUPLE: u64 = 16 + 24;
 /// `PyMemberDescrObject`, with its head.
@@ -370,7 +370,7 @@ fn weak_words(class: &Class, count: &Count) -> u64 {
 }
 
 /// What a request takes: multiples of 16 from pymalloc, and from malloc a word more.
-fn rounded(request: u64) -> u64 {
+pub(crate) fn rounded(request: u64) -> u64 {
     if request <= SMALL {
         request.next_multiple_of(16)
     } else {

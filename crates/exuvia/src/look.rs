@@ -27,7 +27,9 @@ pub(crate) enum Question<'a> {
     Graph,
     /// Sums per type, and where the resident memory is.
     Ledger,
-    /// Every object with its references, what is known of it instead of its value, and where the resident memory is.
+    /// Every object with its references, and what is known of it instead of its value.
+    Facts,
+    /// That, and where the resident memory is.
     Explanation,
     /// One object with its references.
     Object(Addr),
@@ -90,7 +92,7 @@ pub(crate) fn saved(folder: &Path, question: Question<'_>) -> Result<Snapshot, T
         Question::Types | Question::Ledger => reader.types(),
         Question::Objects | Question::Everything(_) => reader.objects(),
         Question::Graph => reader.graph(),
-        Question::Explanation => reader.graph_with_facts(),
+        Question::Facts | Question::Explanation => reader.graph_with_facts(),
         Question::Object(address) => reader.object(address),
     });
     std::panic::set_hook(told);

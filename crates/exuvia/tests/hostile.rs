@@ -176,6 +176,7 @@ fn no_command_writes_what_a_terminal_obeys() {
                 vec!["cycles", target],
                 vec!["finalizers", target],
                 vec!["slots", target],
+                vec!["containers", target],
                 vec!["path", target, &names.session],
                 vec!["sizes", target, &names.session, &names.global],
             ];
@@ -221,7 +222,8 @@ fn no_command_writes_what_a_terminal_obeys() {
 
 /// Runs a command in each form; every answer, and every refusal, is harmless. Gives the text.
 fn asked(release: &str, words: &[&str], whole: bool) -> String {
-    const LISTS: [&str; 10] = ["types", "objects", "retained", "refcounts", "cycles", "finalizers", "slots", "path", "diff", "explain"];
+    const LISTS: [&str; 11] =
+        ["types", "objects", "retained", "refcounts", "cycles", "finalizers", "slots", "containers", "path", "diff", "explain"];
     let told = |extra: &[&str]| format!("{release}: exuvia {words:?} {extra:?}");
     let command = words.first().copied().unwrap_or_default();
     let all: &[&str] = if command == "explain" { &["--all"] } else { &["--limit", "0"] };

@@ -124,7 +124,7 @@ fn short(file: &str) -> &str {
     file.get(cut..).unwrap_or(file)
 }
 
-fn sure(known: Sure) -> &'static str {
+pub(crate) fn sure(known: Sure) -> &'static str {
     match known {
         Sure::Exact => "counted",
         Sure::Estimated => "estimated",

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod again;
+pub mod containers;
 pub mod cycles;
 pub mod diff;
 pub mod doctor;

@@ -1,5 +1,6 @@
 //! Arguments: what the commands take, how they explain themselves, and how wrong ones are refused.
 
+mod containers;
 mod counts;
 mod diff;
 mod explain;
@@ -15,6 +16,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use memory::Addr;
 
+pub(crate) use self::containers::Containers;
 pub(crate) use self::counts::{Finalizers, Refcounts};
 pub(crate) use self::diff::{Compared, Diff};
 pub(crate) use self::explain::{Cycles, Explain, Retained, Slots};
@@ -48,7 +50,7 @@ const SHORT_HELP: &str = "\
 See      what a Python process holds: types, objects, object, snapshot, doctor
 Explain  who holds it, run the first one first:
          explain, ledger, retained, refcounts, cycles, path, finalizers, sizes
-Shrink   what would make it smaller: slots
+Shrink   what would make it smaller: containers, slots
 Prove    the difference: diff
 
 exuvia --help says more, exuvia COMMAND --help explains a command.";
@@ -73,6 +75,7 @@ Explain: who holds it
   sizes       how big something is: own, footprint, deep, retained
 
 Shrink: what would make it smaller
+  containers  what lists, dicts, strs and what they hold waste, in bytes
   slots       classes that __slots__ would make smaller, in bytes
 
 Prove: the difference
@@ -120,6 +123,7 @@ pub(crate) enum Command {
     Path(Path),
     Finalizers(Finalizers),
     Sizes(Sizes),
+    Containers(Containers),
     Slots(Slots),
     Diff(Diff),
 }

@@ -1,5 +1,6 @@
 //! One file a command; here is only who is called.
 
+mod containers;
 mod cycles;
 mod diff;
 mod doctor;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Cycles(args)) => cycles::run(&args),
         Some(Command::Path(args)) => path::run(&args),
         Some(Command::Finalizers(args)) => finalizers::run(&args),
+        Some(Command::Containers(args)) => containers::run(&args),
         Some(Command::Slots(args)) => slots::run(&args),
         Some(Command::Sizes(args)) => sizes::run(&args),
         Some(Command::Diff(args)) => diff::run(&args),

@@ -81,7 +81,7 @@ impl Call<'_> {
         let no_key = |e: std::io::Error| Trouble::own("cannot make a key for the fingerprints of values", e.to_string());
         let key = match question {
             Question::Everything(_) => Some(fingerprint_key::key().map_err(no_key)?),
-            Question::Explanation => Some(fingerprint_key::passing().map_err(no_key)?),
+            Question::Facts | Question::Explanation => Some(fingerprint_key::passing().map_err(no_key)?),
             _ => None,
         };
         Ok(Call { look, question, tables, key })
@@ -209,8 +209,8 @@ impl Call<'_> {
         let detail = match (self.question, &self.key) {
             (Question::Types, _) => Detail::Types,
             (Question::Ledger, _) => Detail::Ledger,
-            (Question::Explanation, Some((key, _))) => Detail::Facts(*key),
-            (Question::Graph | Question::Explanation, _) => Detail::Graph,
+            (Question::Facts | Question::Explanation, Some((key, _))) => Detail::Facts(*key),
+            (Question::Graph | Question::Facts | Question::Explanation, _) => Detail::Graph,
             (Question::Object(address), _) => Detail::Object { address, values },
             (Question::Objects | Question::Everything(_), None) | (Question::Objects, _) => Detail::Objects,
             (Question::Everything(folder), Some((key, alone))) => {
