@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use snapshot::{Diagnosis, PythonProcess};
 
-use crate::cli::Look;
+use crate::cli::{Core, Look};
 use crate::look::{Captured, Member, Question};
 use crate::trouble::Trouble;
 
@@ -58,6 +58,10 @@ pub(crate) fn process(_: i32, _: &Look, _: Question<'_>) -> Result<Captured, Tro
 }
 
 pub(crate) fn program(_: &[OsString], _: &Look, _: Question<'_>) -> Result<(Captured, Option<Running>), Trouble> {
+    Err(refused())
+}
+
+pub(crate) fn core(_: &Core, _: &Look, _: Question<'_>) -> Result<Captured, Trouble> {
     Err(refused())
 }
 

@@ -70,6 +70,7 @@ pub(crate) fn take(chosen: &Chosen, look: &Look, question: Question<'_>) -> Resu
     let (captured, running) = match chosen {
         Chosen::Pid(pid) => (live::process(*pid, look, question)?, None),
         Chosen::Program(argv) => live::program(argv, look, question)?,
+        Chosen::Core(core) => (live::core(core, look, question)?, None),
         Chosen::Folder(folder) => {
             let snapshot = saved(folder, question)?;
             if look.values && matches!(question, Question::Object(_)) {

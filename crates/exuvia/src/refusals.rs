@@ -111,6 +111,13 @@ pub(crate) fn nothing_to_exclude(word: &str) -> Trouble {
 pub(crate) fn no_ledger(target: &crate::cli::Chosen) -> Trouble {
     let folder = match target {
         crate::cli::Chosen::Folder(folder) => folder.display().to_string(),
+        crate::cli::Chosen::Core(core) => {
+            return Trouble::target(
+                format!("the core {} has no ledger", core.path.display()),
+                "a core holds what was mapped, and does not say what of it was in memory",
+                "exuvia explain CORE, or exuvia ledger PID while a process runs",
+            )
+        }
         _ => String::new(),
     };
     Trouble::target(

@@ -9,6 +9,8 @@ pub enum Again {
     Pid(i32),
     /// The folder of a snapshot.
     Folder(String),
+    /// A core file, with the options that say where its files are.
+    Core(String, Vec<String>),
     /// A command that was started for the look.
     Command(Vec<String>),
 }
@@ -31,6 +33,11 @@ impl Again {
             }
             Again::Folder(folder) => {
                 words.push(text::shell_quoted(folder));
+                words.extend(options);
+            }
+            Again::Core(core, places) => {
+                words.push(text::shell_quoted(core));
+                words.extend(places.iter().map(|p| text::shell_quoted(p)));
                 words.extend(options);
             }
             Again::Command(argv) => {

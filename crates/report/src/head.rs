@@ -59,6 +59,7 @@ fn target(t: &Target) -> String {
     }
     match (t.mode, t.pause_ms) {
         (Mode::Live, _) => parts.push("never stopped".into()),
+        (Mode::Core, _) => parts.push("from a core file".into()),
         (_, Some(ms)) => parts.push(format!("stopped {}", text::duration_ms(ms))),
         (_, None) => {}
     }

@@ -52,6 +52,8 @@ pub enum Mode {
     Fork,
     /// Read while it ran.
     Live,
+    /// Read from a core file: the memory of a process that is dead, or was copied by another program.
+    Core,
 }
 
 impl Mode {
@@ -61,6 +63,7 @@ impl Mode {
             Mode::Freeze => "freeze",
             Mode::Fork => "fork",
             Mode::Live => "live",
+            Mode::Core => "core",
         }
     }
 }

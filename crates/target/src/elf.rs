@@ -7,7 +7,6 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 
@@ -97,7 +96,7 @@ pub(crate) fn pythons(process: &Process) -> Result<Vec<Module>, TargetError> {
     let mut unreadable: Vec<(String, io::Error)> = Vec::new();
     for file in mapped_files(process, &mappings) {
         match process.open_mapped(file) {
-            Ok(opened) => found.extend(python_module(opened, file, process)),
+            Ok(opened) => found.extend(python_module(&ReadCache::new(opened), file, process)),
             Err(e) => unreadable.push((file.path.clone(), e)),
         }
     }
@@ -130,14 +129,14 @@ pub(crate) fn find_symbols(process: &Process, names: &[&str]) -> Result<Vec<Addr
 }
 
 /// The first mapping of each mapped ELF file, in the order of addresses, each file once.
-fn mapped_files<'m>(process: &Process, mappings: &'m [Mapping]) -> Vec<&'m Mapping> {
+pub(crate) fn mapped_files<'m>(memory: &dyn Memory, mappings: &'m [Mapping]) -> Vec<&'m Mapping> {
     let mut seen = HashSet::new();
     let mut files = Vec::new();
     for m in mappings {
         if m.inode == 0 || m.offset != 0 || !m.read || m.shared || !seen.insert((m.inode, m.path.as_str())) {
             continue;
         }
-        if process.u32(m.start) != Ok(u32::from_le_bytes(*b"\x7fELF")) {
+        if memory.u32(m.start) != Ok(u32::from_le_bytes(*b"\x7fELF")) {
             continue;
         }
         files.push(m);
@@ -149,12 +148,11 @@ fn mapped_files<'m>(process: &Process, mappings: &'m [Mapping]) -> Vec<&'m Mappi
 }
 
 /// The module of a file that defines `_PyRuntime`.
-fn python_module(file: File, mapping: &Mapping, process: &Process) -> Option<Module> {
-    let cache = ReadCache::new(file);
-    let elf = Elf::parse(&cache, mapping.start)?;
+pub(crate) fn python_module<'a>(file: impl ReadRef<'a>, mapping: &Mapping, memory: &dyn Memory) -> Option<Module> {
+    let elf = Elf::parse(file, mapping.start)?;
     let runtime = elf.defined("_PyRuntime").or_else(|| elf.section(".PyRuntime"))?;
     // A file that merely was mapped, as data, has no readable byte there.
-    process.u64(runtime).ok()?;
+    memory.u64(runtime).ok()?;
     let mut module = Module { path: mapping.path.clone(), symbols: elf.symbols(), writable: elf.writable() };
     module.symbols.insert("_PyRuntime".to_string(), runtime);
     Some(module)

@@ -12,6 +12,7 @@
 mod bpf;
 mod cgroup;
 mod copy;
+mod core_file;
 mod elf;
 mod error;
 mod facts;
@@ -33,6 +34,7 @@ mod taken;
 mod testpoint;
 
 pub use cgroup::Unseen;
+pub use core_file::{open_core, Core, CoreError, CorePlaces};
 pub use error::{ForkProblem, GuardianProblem, TargetError};
 pub use facts::{Capabilities, Capability, ContainerSign, Facts, Namespace, Namespaces, ProcessFacts, Seccomp};
 pub use guardian::{guardian_main, GUARDIAN_ARGUMENT};

@@ -192,6 +192,8 @@ pub(crate) struct Object {
     #[arg(last = true, value_name = "PROGRAM")]
     program: Vec<OsString>,
     #[command(flatten)]
+    places: Places,
+    #[command(flatten)]
     pub(crate) rows: Rows,
     #[command(flatten)]
     pub(crate) look: Look,
@@ -259,6 +261,8 @@ pub(crate) struct Target {
     /// A program to start, and look at before it ends
     #[arg(last = true, value_name = "PROGRAM", conflicts_with_all = ["pid", "pid_option"])]
     pub(crate) program: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) places: Places,
 }
 
 /// How a list is shown.
@@ -374,13 +378,44 @@ pub(crate) enum Chosen {
     Program(Vec<OsString>),
     /// The folder of a snapshot.
     Folder(PathBuf),
+    /// A core file.
+    Core(Core),
 }
 
-impl From<Named> for Chosen {
-    fn from(n: Named) -> Chosen {
-        match n {
-            Named::Pid(pid) => Chosen::Pid(pid),
-            Named::Folder(folder) => Chosen::Folder(folder),
+/// A core file, and where the files are that its process had mapped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Core {
+    pub(crate) path: PathBuf,
+    pub(crate) places: Places,
+}
+
+/// Where the files of a core's process are, if not at their own paths.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// Of a core file: the folder that was the root of its process's file system
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) root: Option<PathBuf>,
+    /// Of a core file: the program that it is of
+    #[arg(long, value_name = "FILE")]
+    pub(crate) exe: Option<PathBuf>,
+}
+
+impl Places {
+    /// What a word names: a file is a core.
+    pub(crate) fn chosen(&self, named: Named) -> Result<Chosen, Trouble> {
+        let whose = match named {
+            Named::Folder(path) if path.is_file() => return Ok(Chosen::Core(Core { path, places: self.clone() })),
+            Named::Folder(folder) => (Chosen::Folder(folder.clone()), format!("{} is a snapshot", folder.display())),
+            Named::Pid(pid) => (Chosen::Pid(pid), format!("process {pid} runs, and the kernel says where its files are")),
+        };
+        self.none(whose.1).map(|()| whose.0)
+    }
+
+    /// Refuses them where no core was named.
+    fn none(&self, why: String) -> Result<(), Trouble> {
+        match self {
+            Places { root: None, exe: None } => Ok(()),
+            _ => Err(Trouble::usage("--root and --exe are for core files", why, "exuvia types --root /mnt/old-system core.4711")),
         }
     }
 }
@@ -389,8 +424,11 @@ impl Target {
     /// The one target that was named.
     pub(crate) fn chosen(&self, command: &str) -> Result<Chosen, Trouble> {
         match (self.pid.clone().or(self.pid_option.map(Named::Pid)), self.program.is_empty()) {
-            (Some(named), _) => Ok(named.into()),
-            (None, false) => Ok(Chosen::Program(self.program.clone())),
+            (Some(named), _) => self.places.chosen(named),
+            (None, false) => {
+                self.places.none("a program that exuvia starts has its files where they are".into())?;
+                Ok(Chosen::Program(self.program.clone()))
+            }
             (None, true) => Err(no_target(command)),
         }
     }
@@ -407,7 +445,7 @@ impl Object {
             ([number, address], None, true) => {
                 let named = named(number)
                     .map_err(|why| Trouble::usage(format!("{number} is no PID"), why, "exuvia (lists the Python processes)"))?;
-                (named.into(), address)
+                (self.places.chosen(named)?, address)
             }
             _ => {
                 let try_this = "exuvia object 4711 0x7f2ab4c01d30";
@@ -422,6 +460,11 @@ impl Look {
     /// Refuses what does not fit together.
     pub(crate) fn check(&self, target: &Chosen) -> Result<(), Trouble> {
         match (self.after, target) {
+            (Some(_), Chosen::Core(core)) => Err(Trouble::usage(
+                "--after is for a program that exuvia starts",
+                format!("{} is a core file, of one moment", core.path.display()),
+                "leave --after away, or name a program: --after 5s -- python3 app.py",
+            )),
             (Some(_), Chosen::Folder(folder)) => Err(Trouble::usage(
                 "--after is for a program that exuvia starts",
                 format!("{} is a snapshot, of one moment", folder.display()),

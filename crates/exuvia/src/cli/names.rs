@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::{named, pid, Chosen, Look, Rows};
+use super::{named, pid, Chosen, Look, Places, Rows};
 use crate::trouble::Trouble;
 
 /// Why objects are alive: their shortest ways from modules, frames and other roots, merged into one tree.
@@ -64,6 +64,8 @@ pub(crate) struct About {
     /// A program to start, and look at before it ends
     #[arg(last = true, value_name = "PROGRAM", conflicts_with = "pid")]
     program: Vec<OsString>,
+    #[command(flatten)]
+    places: Places,
 }
 
 impl About {
@@ -74,7 +76,7 @@ impl About {
             (None, false, _) => (Chosen::Program(self.program.clone()), self.words.as_slice()),
             (None, true, Some((first, rest))) => {
                 let target = named(first).map_err(|why| Trouble::usage(format!("{first} is no target"), why, advice(command, "4711")))?;
-                (target.into(), rest)
+                (self.places.chosen(target)?, rest)
             }
             (None, true, None) => {
                 return Err(Trouble::usage(

@@ -53,6 +53,13 @@ fn again(target: &Chosen) -> Again {
     match target {
         Chosen::Pid(pid) => Again::Pid(*pid),
         Chosen::Folder(folder) => Again::Folder(folder.to_string_lossy().into_owned()),
+        Chosen::Core(core) => {
+            let option = |name: &str, value: &Option<std::path::PathBuf>| {
+                value.iter().flat_map(|v| [name.to_string(), v.to_string_lossy().into_owned()]).collect::<Vec<String>>()
+            };
+            let options = [option("--root", &core.places.root), option("--exe", &core.places.exe)].concat();
+            Again::Core(core.path.to_string_lossy().into_owned(), options)
+        }
         Chosen::Program(argv) => Again::Command(argv.iter().map(lossy).collect()),
     }
 }

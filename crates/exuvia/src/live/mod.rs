@@ -5,6 +5,7 @@
 //! runs on; what there is to look at ([`pythons`]) and what works here ([`diagnose`]). Never does: print an answer, decide how it is shown.
 
 mod again;
+mod core_file;
 mod doctor;
 mod fingerprint_key;
 mod interrupt;
@@ -26,6 +27,7 @@ use snapshot::Moment;
 use target::{Ending, LaunchOptions, Launched, Process, TakeOptions, Taken, Way};
 
 use self::again::{Attempt, Facts, Spent};
+pub(crate) use self::core_file::core;
 pub(crate) use self::doctor::diagnose;
 pub(crate) use self::interrupt::Looks;
 pub(crate) use self::processes::pythons;

@@ -4,7 +4,7 @@
 
 use capture::CaptureError;
 use cpython::LayoutError;
-use target::TargetError;
+use target::{CoreError, TargetError};
 
 use crate::trouble::Trouble;
 
@@ -21,6 +21,31 @@ pub(crate) fn target(e: TargetError) -> Trouble {
         TargetError::Guardian { .. } | TargetError::System { .. } => Trouble::own_with(what, why, advice),
         _ => Trouble::target(what, why, advice),
     }
+}
+
+/// A core file that cannot be used.
+pub(crate) fn core(e: &CoreError) -> Trouble {
+    let (why, advice) = match e {
+        CoreError::Io { source, .. } => (source.to_string(), "ls -l (is it readable, and a regular file?)".to_string()),
+        CoreError::NotCore { .. } => (
+            "a core file is what the kernel, gcore or coredumpctl dump writes of a process".to_string(),
+            "gcore PID, or exuvia types PID of a process that runs".to_string(),
+        ),
+        CoreError::OtherCpu { .. } => ("supported is x86-64".to_string(), "a core of a process on x86-64".to_string()),
+        CoreError::Cut { .. } => (
+            "the disk was full, or its size was limited (ulimit -c) when it was written".to_string(),
+            "write it again: ulimit -c unlimited, or gcore PID".to_string(),
+        ),
+        CoreError::NotPython { .. } => {
+            ("none of the files that it had mapped defines _PyRuntime".to_string(), "a core of a CPython process".to_string())
+        }
+        CoreError::FilesMissing { missing, .. } => {
+            let (path, why) = missing.first().cloned().unwrap_or_default();
+            let first = format!("{} of the files that were mapped, {path} first: {why}", missing.len());
+            (first, "--root FOLDER (a copy of the system that it ran on), or --exe FILE (its program)".to_string())
+        }
+    };
+    Trouble::target(e.to_string(), why, advice)
 }
 
 /// A copy of which no snapshot can be made.

@@ -87,6 +87,7 @@ pub(crate) fn parse(rows: &[(String, String)]) -> Result<(Target, Coverage), Str
         mode: match get("target.mode") {
             Some("fork") => Mode::Fork,
             Some("live") => Mode::Live,
+            Some("core") => Mode::Core,
             _ => Mode::Freeze,
         },
         moment: match get("target.moment") {

@@ -7,6 +7,7 @@
 
 pub(crate) mod bulk;
 pub(crate) mod island;
+pub(crate) mod mapped;
 pub(crate) mod probe;
 pub(crate) mod ptrace;
 pub(crate) mod seccomp;

@@ -1,0 +1,67 @@
+//! Core files: a process that is dead is read as one that lives.
+//!
+//! Holds: [`core`]. Never does: stop anything.
+
+use std::time::Instant;
+
+use capture::{CaptureError, Source};
+use cpython::layout::proof::identify;
+use cpython::LayoutError;
+use snapshot::Mode;
+use target::CorePlaces;
+
+use super::{refusals, Call};
+use crate::cli::{Core, Look};
+use crate::look::{Captured, Question};
+use crate::progress::Progress;
+use crate::screen;
+use crate::trouble::Trouble;
+
+/// Missing files that are told.
+const MISSING_SHOWN: usize = 3;
+
+/// Looks at a core file.
+pub(crate) fn core(file: &Core, look: &Look, question: Question<'_>) -> Result<Captured, Trouble> {
+    let call = Call::of(look, question)?;
+    let places = CorePlaces { root: file.places.root.clone(), exe: file.places.exe.clone() };
+    let progress = Progress::start("reading the core file");
+    let opened = target::open_core(&file.path, &places).map_err(|e| refusals::core(&e))?;
+    let pythons = opened.pythons().map_err(|e| refusals::core(&e))?;
+    progress.step("finding every object");
+    let image = opened.image();
+    let copied = Instant::now();
+    // The first that was initialised; what is wrong with the first is told where none was.
+    let mut first = None;
+    for python in &pythons {
+        let seen = identify(&image, python).map_err(CaptureError::from).and_then(|_| {
+            let moment = capture::Moment::Still;
+            call.captured(Source { image: &image, python, mappings: opened.mappings(), tables: &call.tables, moment, residency: None }, copied)
+        });
+        match seen {
+            Ok(mut captured) => {
+                drop(progress);
+                let t = &mut captured.snapshot.target;
+                t.pid = opened.pid();
+                t.executable = opened.exe().to_string();
+                t.mode = Mode::Core;
+                t.threads = opened.threads();
+                t.copied_bytes = Some(opened.dumped_bytes().0);
+                tell(&opened);
+                return Ok(captured);
+            }
+            Err(e @ CaptureError::File(_)) => return Err(refusals::capture(None, &e)),
+            Err(e) => first = first.or(Some(e)),
+        }
+    }
+    Err(refusals::capture(None, &first.unwrap_or(CaptureError::Layout(LayoutError::NotInitialised))))
+}
+
+/// Files that were mapped and are not here: what the core left out of them is not known.
+fn tell(core: &target::Core) {
+    for (path, why) in core.missing().iter().take(MISSING_SHOWN) {
+        screen::remark(&format!("not read: {path}: {why}"));
+    }
+    if core.missing().len() > MISSING_SHOWN {
+        screen::remark(&format!("not read: {} more mapped files", core.missing().len() - MISSING_SHOWN));
+    }
+}

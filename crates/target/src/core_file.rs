@@ -1,0 +1,558 @@
+//! A core file: a process's memory as the kernel wrote it when the process died, or gcore while it lived.
+//!
+//! Holds: [`open_core`], [`Core`] and what can be wrong with one. What a core leaves out is taken from the mapped files, where they are
+//! those that were mapped (same build id). Never does: write, trust a length or an offset of the file.
+//! Sources: core(5), elf(5); fs/binfmt_elf.c of Linux (fill_psinfo, fill_files_note, vma_dump_size).
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use memory::{Addr, Bytes, Image, Mapping, Module, Segment};
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
+use object::{elf, Endianness, Object};
+
+use crate::elf::{mapped_files, python_module};
+use crate::pagemap::PAGE;
+use crate::sys::mapped::Mapped;
+
+/// A process has at most so many mappings (vm.max_map_count is 65,530 by default).
+const MAPPINGS_MAX: usize = 1 << 20;
+/// No more bytes are taken from mapped files; the libraries of the largest programs have a few gigabytes.
+const FILLED_MAX: u64 = 8 << 30;
+/// Bytes of an ELF file in which its build id must stand: the first page, which the kernel dumps of each (coredump_filter, bit 4).
+const HEAD: usize = 4096;
+
+/// What is wrong with a core file.
+#[derive(Debug, thiserror::Error)]
+pub enum CoreError {
+    /// It cannot be opened or read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is no core file.
+    #[error("{} is no core file but {found}", path.display())]
+    NotCore {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        found: String,
+    },
+    /// A core of another CPU.
+    #[error("{} is a core of another architecture: {found}", path.display())]
+    OtherCpu {
+        /// The file.
+        path: PathBuf,
+        /// Which one.
+        found: String,
+    },
+    /// Its end is missing.
+    #[error("{} is cut: {have} bytes of at least {wanted}", path.display())]
+    Cut {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        have: u64,
+        /// What its headers speak of.
+        wanted: u64,
+    },
+    /// No mapped file has a Python, and all were looked at.
+    #[error("{} is a core of {exe}, which runs no Python", path.display())]
+    NotPython {
+        /// The file.
+        path: PathBuf,
+        /// The program.
+        exe: String,
+    },
+    /// Files that were mapped are not here, and one of them may be Python.
+    #[error("the files that {} was made of are missing", path.display())]
+    FilesMissing {
+        /// The core.
+        path: PathBuf,
+        /// Each that is missing, and why.
+        missing: Vec<(String, String)>,
+    },
+}
+
+/// Where the files that a core's process had mapped are, if not at their own paths.
+#[derive(Clone, Debug, Default)]
+pub struct CorePlaces {
+    /// The root folder of the system that the process ran in.
+    pub root: Option<PathBuf>,
+    /// The program itself.
+    pub exe: Option<PathBuf>,
+}
+
+/// Bytes of the image: some of the core, or of a file that was mapped.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    start: u64,
+    /// Which of [`Core::files`]; the core itself is `None`.
+    file: Option<usize>,
+    offset: u64,
+    length: u64,
+}
+
+/// Parts that touch, as one stretch: an object may stand across two of them, and a library's data is read as a whole.
+#[derive(Debug)]
+struct Joined {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+/// An opened core file.
+#[derive(Debug)]
+pub struct Core {
+    path: PathBuf,
+    bytes: Mapped,
+    files: Vec<Mapped>,
+    /// What stands alone.
+    parts: Vec<Part>,
+    joined: Vec<Joined>,
+    dumped: u64,
+    mappings: Vec<Mapping>,
+    threads: u32,
+    pid: Option<i32>,
+    exe: String,
+    missing: Vec<(String, String)>,
+    absent: u64,
+}
+
+/// Opens a core file and finds the files that its process had mapped.
+///
+/// # Errors
+/// [`CoreError`]: no core, one of another CPU, a cut one.
+pub fn open_core(path: &Path, places: &CorePlaces) -> Result<Core, CoreError> {
+    let io = |source| CoreError::Io { path: path.to_path_buf(), source };
+    let bytes = Mapped::whole(&open_regular(path).map_err(io)?).map_err(io)?;
+    let notes = Notes::read(path, bytes.bytes())?;
+    let mut loads = loads(path, bytes.bytes())?;
+    left_out(&mut loads, &notes.files);
+    let mut core = Core {
+        path: path.to_path_buf(),
+        files: Vec::new(),
+        parts: Vec::new(),
+        joined: Vec::new(),
+        dumped: 0,
+        mappings: Vec::new(),
+        threads: notes.threads,
+        pid: notes.pid,
+        exe: String::new(),
+        missing: Vec::new(),
+        absent: 0,
+        bytes,
+    };
+    core.exe = notes.exe().unwrap_or_default();
+    core.map(&loads, &notes);
+    core.fill(&loads, places);
+    core.join();
+    Ok(core)
+}
+
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is no regular file"))
+    }
+}
+
+/// A PT_LOAD.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    start: u64,
+    end: u64,
+    offset: u64,
+    dumped: u64,
+    flags: u32,
+}
+
+type Header = elf::FileHeader64<Endianness>;
+
+fn headers<'b>(path: &Path, bytes: &'b [u8]) -> Result<(Endianness, &'b [elf::ProgramHeader64<Endianness>]), CoreError> {
+    let not = |found: &str| CoreError::NotCore { path: path.to_path_buf(), found: found.into() };
+    let (Some(b"\x7fELF"), Some(&class), Some(&order)) = (bytes.get(..4), bytes.get(4), bytes.get(5)) else {
+        return Err(not(if bytes.is_empty() { "an empty file" } else { "no ELF file" }));
+    };
+    let half = |at: usize| match (bytes.get(at), bytes.get(at + 1), order) {
+        (Some(&a), Some(&b), 2) => u16::from_be_bytes([a, b]),
+        (Some(&a), Some(&b), _) => u16::from_le_bytes([a, b]),
+        _ => 0,
+    };
+    match half(16) {
+        elf::ET_CORE => {}
+        elf::ET_EXEC | elf::ET_DYN => return Err(not("a program or a library")),
+        elf::ET_REL => return Err(not("an object file of a compiler")),
+        _ => return Err(not("another kind of ELF file")),
+    }
+    if (class, order, half(18)) != (2, 1, elf::EM_X86_64) {
+        let bits = if class == 2 { "64-bit" } else { "32-bit" };
+        let machine = match half(18) {
+            elf::EM_X86_64 => "x86-64".into(),
+            elf::EM_386 => "x86".into(),
+            elf::EM_AARCH64 => "AArch64".into(),
+            elf::EM_ARM => "Arm".into(),
+            other => format!("machine {other}"),
+        };
+        return Err(CoreError::OtherCpu { path: path.to_path_buf(), found: format!("{bits}, {machine}") });
+    }
+    let cut = || CoreError::Cut { path: path.to_path_buf(), have: bytes.len() as u64, wanted: bytes.len() as u64 + 1 };
+    let header = Header::parse(bytes).map_err(|_| cut())?;
+    let endian = header.endian().map_err(|_| cut())?;
+    let all = header.program_headers(endian, bytes).map_err(|_| cut())?;
+    if all.is_empty() {
+        return Err(not("an ELF file without segments"));
+    }
+    Ok((endian, all))
+}
+
+/// Why a mapped file is not read.
+enum NotFound {
+    /// It is no program and no library.
+    Data,
+    /// It is not here as it was.
+    Missing(String),
+}
+
+/// What is mapped, by address; a core whose bytes end before its last segment is cut.
+fn loads(path: &Path, bytes: &[u8]) -> Result<Vec<Load>, CoreError> {
+    let (endian, headers) = headers(path, bytes)?;
+    let mut loads = Vec::new();
+    let mut wanted = 0;
+    for h in headers.iter().filter(|h| h.p_type(endian) == elf::PT_LOAD).take(MAPPINGS_MAX) {
+        let (start, size) = (h.p_vaddr(endian), h.p_memsz(endian).max(h.p_filesz(endian)));
+        let Some(end) = start.checked_add(size).filter(|end| *end > start) else { continue };
+        let (offset, dumped) = (h.p_offset(endian), h.p_filesz(endian));
+        wanted = wanted.max(if dumped > 0 { offset.saturating_add(dumped) } else { 0 });
+        loads.push(Load { start, end, offset, dumped, flags: h.p_flags(endian) });
+    }
+    if wanted > bytes.len() as u64 {
+        return Err(CoreError::Cut { path: path.to_path_buf(), have: bytes.len() as u64, wanted });
+    }
+    // No byte is dumped twice; what a made-up file says so of would be copied as often.
+    if loads.iter().fold(0u64, |sum, load| sum.saturating_add(load.dumped)) > bytes.len() as u64 {
+        return Err(CoreError::NotCore { path: path.to_path_buf(), found: "an ELF file whose segments overlap".into() });
+    }
+    loads.sort_unstable_by_key(|load| load.start);
+    Ok(loads)
+}
+
+/// gcore has no segment for a mapping that it does not dump: the files' ranges without one are added, as read-only.
+fn left_out(loads: &mut Vec<Load>, files: &[FileRange]) {
+    let mut more = Vec::new();
+    for range in files {
+        let mut at = range.start;
+        let first = loads.partition_point(|load| load.end <= range.start);
+        for load in loads.iter().skip(first).take_while(|load| load.start < range.end) {
+            if at < load.start {
+                more.push((at, load.start));
+            }
+            at = at.max(load.end);
+        }
+        if at < range.end {
+            more.push((at, range.end));
+        }
+    }
+    loads.extend(more.into_iter().map(|(start, end)| Load { start, end, offset: 0, dumped: 0, flags: elf::PF_R }));
+    loads.sort_unstable_by_key(|load| load.start);
+}
+
+/// A range that a file was mapped to.
+#[derive(Clone, Debug)]
+struct FileRange {
+    start: u64,
+    end: u64,
+    offset: u64,
+    path: String,
+}
+
+/// What the notes tell.
+#[derive(Default)]
+struct Notes {
+    threads: u32,
+    pid: Option<i32>,
+    files: Vec<FileRange>,
+    entry: Option<u64>,
+    name: String,
+}
+
+impl Notes {
+    fn read(path: &Path, bytes: &[u8]) -> Result<Notes, CoreError> {
+        let (endian, headers) = headers(path, bytes)?;
+        let mut notes = Notes::default();
+        for header in headers {
+            let Ok(Some(mut found)) = header.notes(endian, bytes) else { continue };
+            while let Ok(Some(note)) = found.next() {
+                let words = note.desc();
+                match (note.name(), note.n_type(endian)) {
+                    (b"CORE", elf::NT_PRSTATUS) => notes.threads = notes.threads.saturating_add(1),
+                    (b"CORE", elf::NT_PRPSINFO) => notes.process(words),
+                    (b"CORE", elf::NT_AUXV) => notes.entry = auxiliary(words, AT_ENTRY),
+                    (b"CORE", elf::NT_FILE) => notes.files = files(words),
+                    _ => {}
+                }
+            }
+        }
+        Ok(notes)
+    }
+
+    /// struct elf_prpsinfo of a 64-bit process: the PID at 24, the name at 40.
+    fn process(&mut self, words: &[u8]) {
+        let pid = words.get(24..28).and_then(|b| b.try_into().ok()).map(i32::from_le_bytes);
+        self.pid = pid.filter(|pid| *pid > 0);
+        let name = words.get(40..56).unwrap_or_default().split(|b| *b == 0).next().unwrap_or_default();
+        self.name = String::from_utf8_lossy(name).into_owned();
+    }
+
+    /// The program: the file that its entry point lies in.
+    fn exe(&self) -> Option<String> {
+        let entry = self.entry.and_then(|at| self.files.iter().find(|f| f.start <= at && at < f.end));
+        entry.map(|f| f.path.clone()).or_else(|| (!self.name.is_empty()).then(|| self.name.clone()))
+    }
+}
+
+/// getauxval(3): where the program begins.
+const AT_ENTRY: u64 = 9;
+
+fn auxiliary(words: &[u8], key: u64) -> Option<u64> {
+    words.chunks_exact(16).find_map(|pair| (word(pair, 0)? == key).then(|| word(pair, 1)).flatten())
+}
+
+fn word(bytes: &[u8], nth: usize) -> Option<u64> {
+    let at = nth.checked_mul(8)?;
+    bytes.get(at..at.checked_add(8)?)?.try_into().ok().map(u64::from_le_bytes)
+}
+
+/// NT_FILE: count, page size, for each start, end and offset in pages, then the names, each with a zero behind it.
+fn files(words: &[u8]) -> Vec<FileRange> {
+    let count = word(words, 0).map_or(0, |n| n.min(MAPPINGS_MAX as u64)) as usize;
+    let page = word(words, 1).unwrap_or(4096);
+    let mut names = words.get(16 + count * 24..).unwrap_or_default().split(|b| *b == 0);
+    let mut made = Vec::new();
+    for nth in 0..count {
+        let at = |field: usize| word(words, 2 + nth * 3 + field);
+        let (Some(start), Some(end), Some(offset), Some(name)) = (at(0), at(1), at(2), names.next()) else { break };
+        let path = String::from_utf8_lossy(name).into_owned();
+        made.push(FileRange { start, end, offset: offset.saturating_mul(page), path });
+    }
+    made.sort_by_key(|range| range.start);
+    made
+}
+
+impl Core {
+    /// The core's bytes and those of mapped files, at their addresses.
+    pub fn image(&self) -> Image<'_> {
+        let alone = self.parts.iter().map(|part| Segment { start: Addr(part.start), bytes: self.of(part) });
+        let joined = self.joined.iter().map(|joined| Segment { start: Addr(joined.start), bytes: &joined.bytes });
+        Image::new(alone.chain(joined).collect())
+    }
+
+    /// The bytes of a part; fewer where a file ends before.
+    fn of(&self, part: &Part) -> &[u8] {
+        let from = part.file.map_or(Some(&self.bytes), |i| self.files.get(i)).map(Mapped::bytes).unwrap_or_default();
+        let bytes = usize::try_from(part.offset).ok().and_then(|at| from.get(at..)).unwrap_or_default();
+        let length = usize::try_from(part.length).unwrap_or(usize::MAX).min(bytes.len());
+        bytes.get(..length).unwrap_or_default()
+    }
+
+    /// Copies parts that touch into one stretch; what stands alone, as most of a large heap does, stays where it is.
+    fn join(&mut self) {
+        let mut parts = std::mem::take(&mut self.parts);
+        parts.retain(|part| part.length > 0);
+        parts.sort_by_key(|part| part.start);
+        self.dumped = parts.iter().filter(|part| part.file.is_none()).map(|part| part.length).sum();
+        for group in parts.chunk_by(|a, b| a.start.checked_add(a.length) == Some(b.start)) {
+            let [first, _, ..] = group else {
+                self.parts.extend_from_slice(group);
+                continue;
+            };
+            let mut bytes = Vec::new();
+            for part in group {
+                bytes.extend_from_slice(self.of(part));
+                // Behind a file's end its last page is zero.
+                bytes.resize((part.start - first.start + part.length) as usize, 0);
+            }
+            self.joined.push(Joined { start: first.start, bytes });
+        }
+    }
+
+    /// What was mapped, by address. Inodes are numbers of our own: one for each file.
+    pub fn mappings(&self) -> &[Mapping] {
+        &self.mappings
+    }
+
+    /// Threads.
+    pub fn threads(&self) -> u32 {
+        self.threads
+    }
+
+    /// The process's number, where it told one.
+    pub fn pid(&self) -> Option<i32> {
+        self.pid
+    }
+
+    /// The program's path, as the process had it.
+    pub fn exe(&self) -> &str {
+        &self.exe
+    }
+
+    /// Files that were mapped and are not here as they were: path and reason.
+    pub fn missing(&self) -> &[(String, String)] {
+        &self.missing
+    }
+
+    /// Bytes of address space of which nothing is known: neither in the core nor in a file.
+    pub fn absent_bytes(&self) -> Bytes {
+        Bytes(self.absent)
+    }
+
+    /// Bytes that are in the core.
+    pub fn dumped_bytes(&self) -> Bytes {
+        Bytes(self.dumped)
+    }
+
+    /// All mapped files that define `_PyRuntime`.
+    ///
+    /// # Errors
+    /// [`CoreError::NotPython`], [`CoreError::FilesMissing`].
+    pub fn pythons(&self) -> Result<Vec<Module>, CoreError> {
+        let image = self.image();
+        let mut found = Vec::new();
+        for mapping in mapped_files(&image, &self.mappings) {
+            let file = mapping.inode.checked_sub(1).and_then(|i| self.files.get(i as usize));
+            found.extend(file.and_then(|file| python_module(file.bytes(), mapping, &image)));
+        }
+        let path = self.path.clone();
+        match (found.is_empty(), self.missing.is_empty()) {
+            (false, _) => Ok(found),
+            (true, true) => Err(CoreError::NotPython { path, exe: self.exe.clone() }),
+            (true, false) => Err(CoreError::FilesMissing { path, missing: self.missing.clone() }),
+        }
+    }
+
+    fn map(&mut self, loads: &[Load], notes: &Notes) {
+        for load in loads {
+            let file = notes.files.partition_point(|f| f.start <= load.start).checked_sub(1).and_then(|i| notes.files.get(i));
+            let file = file.filter(|f| load.start < f.end);
+            self.mappings.push(Mapping {
+                start: Addr(load.start),
+                end: Addr(load.end),
+                read: load.flags & elf::PF_R != 0,
+                write: load.flags & elf::PF_W != 0,
+                exec: load.flags & elf::PF_X != 0,
+                shared: false,
+                offset: file.map_or(0, |f| f.offset.saturating_add(load.start - f.start)),
+                inode: 0,
+                path: file.map(|f| f.path.clone()).unwrap_or_default(),
+            });
+        }
+    }
+
+    /// Gives each mapped file a number, and each range its bytes: those of the core first.
+    fn fill(&mut self, loads: &[Load], places: &CorePlaces) {
+        let mut numbers: HashMap<String, Option<u64>> = HashMap::new();
+        let mut missing = BTreeMap::new();
+        let heads: HashMap<String, Load> = self
+            .mappings
+            .iter()
+            .zip(loads)
+            .filter(|(m, _)| !m.path.is_empty() && m.offset == 0)
+            .map(|(m, load)| (m.path.clone(), *load))
+            .collect();
+        let mut filled = FILLED_MAX;
+        for nth in 0..self.mappings.len() {
+            let (Some(m), Some(load)) = (self.mappings.get(nth).cloned(), loads.get(nth)) else { continue };
+            let dumped = load.dumped.min(load.end - load.start);
+            self.parts.push(Part { start: load.start, file: None, offset: load.offset, length: dumped });
+            let absent = load.end - load.start - dumped;
+            if m.path.is_empty() {
+                self.absent += if m.read { absent } else { 0 };
+                continue;
+            }
+            let number = *numbers.entry(m.path.clone()).or_insert_with(|| {
+                let head = heads.get(&m.path).map(|load| self.dumped(load));
+                match self.find(&m.path, head.unwrap_or_default(), places) {
+                    Ok(file) => {
+                        self.files.push(file);
+                        Some(self.files.len() as u64)
+                    }
+                    Err(NotFound::Data) => None,
+                    Err(NotFound::Missing(why)) => {
+                        missing.insert(m.path.clone(), why);
+                        None
+                    }
+                }
+            });
+            // A file that is not here is a file all the same: its number is behind all others.
+            let inode = number.unwrap_or(u64::MAX);
+            if let Some(mapping) = self.mappings.get_mut(nth) {
+                mapping.inode = inode;
+            }
+            match number {
+                Some(number) if absent > 0 => {
+                    let offset = m.offset.saturating_add(dumped);
+                    let file = number as usize - 1;
+                    let there = self.files.get(file).map_or(0, |file| file.bytes().len() as u64).saturating_sub(offset);
+                    let length = absent.min(there.next_multiple_of(PAGE)).min(filled);
+                    filled -= length;
+                    self.absent += absent - length;
+                    self.parts.push(Part { start: load.start + dumped, file: Some(file), offset, length });
+                }
+                None if m.read => self.absent += absent,
+                _ => {}
+            }
+        }
+        self.missing = missing.into_iter().collect();
+    }
+
+    fn dumped(&self, load: &Load) -> &[u8] {
+        let from = usize::try_from(load.offset).unwrap_or(usize::MAX);
+        let length = usize::try_from(load.dumped).unwrap_or(0).min(HEAD);
+        self.bytes.bytes().get(from..from.saturating_add(length)).unwrap_or_default()
+    }
+
+    /// The file that was mapped as `path`; it must have the build id that stands in the core.
+    fn find(&self, path: &str, head: &[u8], places: &CorePlaces) -> Result<Mapped, NotFound> {
+        let plain = path.strip_suffix(" (deleted)").unwrap_or(path);
+        if plain.starts_with("/dev/") || plain.starts_with("/memfd:") || plain.starts_with("/SYSV") {
+            return Err(NotFound::Data);
+        }
+        let below_root = |root: &PathBuf| root.join(plain.trim_start_matches('/'));
+        let own = places.exe.as_ref().filter(|_| path == self.exe);
+        let at = own.cloned().or_else(|| places.root.as_ref().map(below_root)).unwrap_or_else(|| PathBuf::from(plain));
+        let mapped = open_regular(&at).and_then(|file| Mapped::whole(&file)).map_err(|e| NotFound::Missing(format!("{}: {e}", at.display())))?;
+        // A made-up core could name any file, whose contents would be shown then.
+        if !mapped.bytes().starts_with(b"\x7fELF") {
+            return Err(NotFound::Data);
+        }
+        match (build_id(head), build_id(mapped.bytes())) {
+            (Some(then), Some(now)) if then != now => {
+                Err(NotFound::Missing(format!("{} is another build than the one that ran", at.display())))
+            }
+            _ => Ok(mapped),
+        }
+    }
+}
+
+/// The build id of an ELF file of which at least the first page is there.
+fn build_id(bytes: &[u8]) -> Option<Vec<u8>> {
+    // Only the head of a dumped file is there: its sections are not, its segments' notes are.
+    let header = Header::parse(bytes).ok()?;
+    let endian = header.endian().ok()?;
+    for segment in header.program_headers(endian, bytes).ok()? {
+        let Ok(Some(mut notes)) = segment.notes(endian, bytes) else { continue };
+        while let Ok(Some(note)) = notes.next() {
+            if note.name() == elf::ELF_NOTE_GNU && note.n_type(endian) == elf::NT_GNU_BUILD_ID {
+                return Some(note.desc().to_vec());
+            }
+        }
+    }
+    ElfFile64::<Endianness>::parse(bytes).ok()?.build_id().ok().flatten().map(<[u8]>::to_vec)
+}
