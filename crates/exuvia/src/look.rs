@@ -36,6 +36,9 @@ pub(crate) enum Question<'a> {
     /// All that a snapshot's file keeps, written while it is found: into this folder, or where there is none, kept packed.
     #[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), allow(dead_code))]
     Everything(Option<&'a Path>),
+    /// Sums per type; the memory as it is goes into a core file.
+    #[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), allow(dead_code))]
+    Core(&'a Path),
 }
 
 /// What one look gave.
@@ -90,7 +93,7 @@ pub(crate) fn saved(folder: &Path, question: Question<'_>) -> Result<Snapshot, T
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let read = Reader::open(folder).and_then(|reader| match question {
-        Question::Types | Question::Ledger => reader.types(),
+        Question::Types | Question::Ledger | Question::Core(_) => reader.types(),
         Question::Objects | Question::Everything(_) => reader.objects(),
         Question::Graph => reader.graph(),
         Question::Facts | Question::Explanation => reader.graph_with_facts(),

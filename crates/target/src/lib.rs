@@ -34,7 +34,7 @@ mod taken;
 mod testpoint;
 
 pub use cgroup::Unseen;
-pub use core_file::{open_core, Core, CoreError, CorePlaces};
+pub use core_file::{open_core, write_core, Core, CoreError, CorePlaces, Dump};
 pub use error::{ForkProblem, GuardianProblem, TargetError};
 pub use facts::{Capabilities, Capability, ContainerSign, Facts, Namespace, Namespaces, ProcessFacts, Seccomp};
 pub use guardian::{guardian_main, GUARDIAN_ARGUMENT};

@@ -17,7 +17,7 @@ Examples:
   exuvia refcounts 4711
   exuvia refcounts --limit 0 4711
   exuvia refcounts -- python3 -c 'rows = [[n] for n in range(999)]'")]
-#[command(override_usage = "exuvia refcounts [OPTIONS] PID|FOLDER\n       exuvia refcounts [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia refcounts [OPTIONS] PID|FOLDER|CORE\n       exuvia refcounts [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Refcounts {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -39,7 +39,7 @@ Examples:
   exuvia finalizers 4711
   exuvia finalizers --limit 0 4711
   exuvia finalizers -- python3 -c 'files = [open(\"/dev/null\") for n in range(9)]'")]
-#[command(override_usage = "exuvia finalizers [OPTIONS] PID|FOLDER\n       exuvia finalizers [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia finalizers [OPTIONS] PID|FOLDER|CORE\n       exuvia finalizers [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Finalizers {
     #[command(flatten)]
     pub(crate) target: Target,

@@ -17,7 +17,7 @@ Examples:
   exuvia retained --limit 50 4711
   exuvia retained --by module 4711
   exuvia retained -- python3 app.py")]
-#[command(override_usage = "exuvia retained [OPTIONS] PID|FOLDER\n       exuvia retained [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia retained [OPTIONS] PID|FOLDER|CORE\n       exuvia retained [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Retained {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -63,7 +63,7 @@ Examples:
   exuvia cycles 4711
   exuvia cycles --json 4711 | python3 -m json.tool
   exuvia cycles -- python3 app.py")]
-#[command(override_usage = "exuvia cycles [OPTIONS] PID|FOLDER\n       exuvia cycles [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia cycles [OPTIONS] PID|FOLDER|CORE\n       exuvia cycles [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Cycles {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -84,7 +84,7 @@ Examples:
   exuvia slots 4711
   exuvia slots --json 4711 | python3 -m json.tool
   exuvia slots -- python3 app.py")]
-#[command(override_usage = "exuvia slots [OPTIONS] PID|FOLDER\n       exuvia slots [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia slots [OPTIONS] PID|FOLDER|CORE\n       exuvia slots [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Slots {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -104,7 +104,7 @@ Examples:
   exuvia explain 4711
   exuvia explain --all 4711
   exuvia explain --fail-over 500MB -- python3 app.py")]
-#[command(override_usage = "exuvia explain [OPTIONS] PID|FOLDER\n       exuvia explain [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia explain [OPTIONS] PID|FOLDER|CORE\n       exuvia explain [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) target: Target,

@@ -16,7 +16,7 @@ Examples:
   exuvia ledger --limit 0 4711
   exuvia ledger --tree 4711
   exuvia ledger -- python3 -c 'rows = [[n] for n in range(999)]'")]
-#[command(override_usage = "exuvia ledger [OPTIONS] PID|FOLDER\n       exuvia ledger [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia ledger [OPTIONS] PID|FOLDER|CORE\n       exuvia ledger [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Ledger {
     #[command(flatten)]
     pub(crate) target: Target,

@@ -1,5 +1,6 @@
 //! Arguments: what the commands take, how they explain themselves, and how wrong ones are refused.
 
+mod chosen;
 mod containers;
 mod counts;
 mod diff;
@@ -16,6 +17,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use memory::Addr;
 
+pub(crate) use self::chosen::{Chosen, Core, Places};
 pub(crate) use self::containers::Containers;
 pub(crate) use self::counts::{Finalizers, Refcounts};
 pub(crate) use self::diff::{Compared, Diff};
@@ -82,9 +84,9 @@ Prove: the difference
   diff        what came, went, stayed and grows between looks
 
 A TARGET is a process id (4711 or -p 4711), a program to start and look at before
-it ends (-- python3 app.py), or a folder made by exuvia snapshot. exuvia alone lists
-the Python processes that it may read. exuvia COMMAND --help explains a command and
-has an example.
+it ends (-- python3 app.py), a folder made by exuvia snapshot, or a core file. exuvia
+alone lists the Python processes that it may read. exuvia COMMAND --help explains a
+command and has an example.
 
 What it does to the target (docs/safety.md says it on one page): it stops it for
 some milliseconds, has it fork a copy that never runs, lets it go on, and reads the
@@ -139,7 +141,7 @@ Examples:
   exuvia types 4711
   exuvia types --sort count -- python3 -c 'rows = [[n] for n in range(999)]'
   exuvia types --json 4711 | python3 -m json.tool")]
-#[command(override_usage = "exuvia types [OPTIONS] PID|FOLDER\n       exuvia types [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia types [OPTIONS] PID|FOLDER|CORE\n       exuvia types [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Types {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -159,7 +161,7 @@ Examples:
   exuvia objects 4711 --type dict
   exuvia objects --type list -- python3 -c 'rows = [[n] for n in range(999)]'
   exuvia objects --json --limit 100 4711")]
-#[command(override_usage = "exuvia objects [OPTIONS] PID|FOLDER\n       exuvia objects [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia objects [OPTIONS] PID|FOLDER|CORE\n       exuvia objects [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Objects {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -180,10 +182,12 @@ pub(crate) struct Objects {
 #[command(after_help = "\
 Example:
   exuvia object 4711 0x7f2ab4c01d30")]
-#[command(override_usage = "exuvia object [OPTIONS] PID|FOLDER ADDRESS\n       exuvia object [OPTIONS] ADDRESS -- PROGRAM [ARGUMENT]...")]
+#[command(
+    override_usage = "exuvia object [OPTIONS] PID|FOLDER|CORE ADDRESS\n       exuvia object [OPTIONS] ADDRESS -- PROGRAM [ARGUMENT]..."
+)]
 pub(crate) struct Object {
     /// The process and the address of the object in it, as `exuvia objects` shows it
-    #[arg(value_names = ["PID|FOLDER", "ADDRESS"], num_args = 0..=2)]
+    #[arg(value_names = ["PID|FOLDER|CORE", "ADDRESS"], num_args = 0..=2)]
     words: Vec<String>,
     /// The process
     #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid)]
@@ -231,20 +235,25 @@ pub(crate) struct Doctor {
 ///
 /// The folder holds Parquet tables, which DuckDB, pandas and polars read as they are (docs/snapshot-format.md), and
 /// every command takes it as it takes a PID. Only you may read it, and no content of a string, a key or a number is in
-/// it unless you say --values. `-o -` writes it to stdout as a tar, for kubectl exec and ssh.
+/// it unless you say --values. `-o -` writes it to stdout as a tar, for kubectl exec and ssh. --core writes a core file
+/// instead: all of its memory as it is, contents included, which every command reads without the program's files.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   exuvia snapshot 4711 -o monday
   exuvia snapshot 4711 -o - | tar x
+  exuvia snapshot --core 4711 -o core.4711
   exuvia snapshot -o at-the-end -- python3 -c 'rows = [[n] for n in range(9)]'")]
 #[command(override_usage = "exuvia snapshot [OPTIONS] -o FOLDER PID\n       exuvia snapshot [OPTIONS] -o FOLDER -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Snapshot {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// The new folder; `-` for a tar on stdout
+    /// The new folder (with --core the new file); `-` for a tar on stdout
     #[arg(short = 'o', long = "output", value_name = "FOLDER")]
     pub(crate) output: PathBuf,
+    /// Write a core file instead of a folder: all bytes of its memory
+    #[arg(long)]
+    pub(crate) core: bool,
     #[command(flatten)]
     pub(crate) look: Look,
 }
@@ -252,8 +261,8 @@ pub(crate) struct Snapshot {
 /// What to look at.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Target {
-    /// The process, or the folder of a snapshot
-    #[arg(value_name = "PID|FOLDER", value_parser = named)]
+    /// The process, the folder of a snapshot, or a core file
+    #[arg(value_name = "PID|FOLDER|CORE", value_parser = named)]
     pub(crate) pid: Option<Named>,
     /// The process, as py-spy's users write it
     #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid, conflicts_with = "pid")]
@@ -367,57 +376,6 @@ impl From<Sort> for SortBy {
 pub(crate) enum Named {
     Pid(i32),
     Folder(PathBuf),
-}
-
-/// What to look at, decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Chosen {
-    /// A process that runs.
-    Pid(i32),
-    /// A program to start.
-    Program(Vec<OsString>),
-    /// The folder of a snapshot.
-    Folder(PathBuf),
-    /// A core file.
-    Core(Core),
-}
-
-/// A core file, and where the files are that its process had mapped.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Core {
-    pub(crate) path: PathBuf,
-    pub(crate) places: Places,
-}
-
-/// Where the files of a core's process are, if not at their own paths.
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Places {
-    /// Of a core file: the folder that was the root of its process's file system
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) root: Option<PathBuf>,
-    /// Of a core file: the program that it is of
-    #[arg(long, value_name = "FILE")]
-    pub(crate) exe: Option<PathBuf>,
-}
-
-impl Places {
-    /// What a word names: a file is a core.
-    pub(crate) fn chosen(&self, named: Named) -> Result<Chosen, Trouble> {
-        let whose = match named {
-            Named::Folder(path) if path.is_file() => return Ok(Chosen::Core(Core { path, places: self.clone() })),
-            Named::Folder(folder) => (Chosen::Folder(folder.clone()), format!("{} is a snapshot", folder.display())),
-            Named::Pid(pid) => (Chosen::Pid(pid), format!("process {pid} runs, and the kernel says where its files are")),
-        };
-        self.none(whose.1).map(|()| whose.0)
-    }
-
-    /// Refuses them where no core was named.
-    fn none(&self, why: String) -> Result<(), Trouble> {
-        match self {
-            Places { root: None, exe: None } => Ok(()),
-            _ => Err(Trouble::usage("--root and --exe are for core files", why, "exuvia types --root /mnt/old-system core.4711")),
-        }
-    }
 }
 
 impl Target {

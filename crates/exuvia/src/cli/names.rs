@@ -18,7 +18,7 @@ Examples:
   exuvia path 4711 0x7f2ab4c01d30
   exuvia path 4711 sys:path_importer_cache --exclude modules
   exuvia path dict -- python3 -c 'rows = [{} for n in range(999)]'")]
-#[command(override_usage = "exuvia path [OPTIONS] PID|FOLDER WHAT\n       exuvia path [OPTIONS] WHAT -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia path [OPTIONS] PID|FOLDER|CORE WHAT\n       exuvia path [OPTIONS] WHAT -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Path {
     #[command(flatten)]
     pub(crate) about: About,
@@ -44,7 +44,9 @@ Examples:
   exuvia sizes 4711 sys:modules 0x7f2ab4c01d30
   exuvia sizes --json 4711 dict | python3 -m json.tool
   exuvia sizes __main__:rows -- python3 -c 'rows = [[n] for n in range(999)]'")]
-#[command(override_usage = "exuvia sizes [OPTIONS] PID|FOLDER WHAT...\n       exuvia sizes [OPTIONS] WHAT... -- PROGRAM [ARGUMENT]...")]
+#[command(
+    override_usage = "exuvia sizes [OPTIONS] PID|FOLDER|CORE WHAT...\n       exuvia sizes [OPTIONS] WHAT... -- PROGRAM [ARGUMENT]..."
+)]
 pub(crate) struct Sizes {
     #[command(flatten)]
     pub(crate) about: About,
@@ -56,7 +58,7 @@ pub(crate) struct Sizes {
 #[derive(Args, Debug)]
 pub(crate) struct About {
     /// The process or folder, and what is asked about: an address, module:NAME.attribute, a type
-    #[arg(value_names = ["PID|FOLDER", "WHAT"], num_args = 0..)]
+    #[arg(value_names = ["PID|FOLDER|CORE", "WHAT"], num_args = 0..)]
     words: Vec<String>,
     /// The process
     #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid)]

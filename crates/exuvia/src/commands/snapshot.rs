@@ -1,6 +1,7 @@
 //! `exuvia snapshot`.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ pub(crate) fn run(args: &cli::Snapshot) -> Result<(), Trouble> {
         // Before anything is stopped for it.
         return Err(refusals::file(&snapshot::file::FileError::Exists(args.output.clone())));
     }
+    if args.core {
+        return core(args, &target, stream);
+    }
     let mut looked = look::take(&target, &args.look, Question::Everything((!stream).then_some(args.output.as_path())))?;
     if let (Some(command), false) = (&mut looked.snapshot.target.command, args.look.values) {
         // Arguments are values: passwords stand in them, and programs (-c).
@@ -46,6 +50,30 @@ pub(crate) fn run(args: &cli::Snapshot) -> Result<(), Trouble> {
     if !stream {
         told(&looked.snapshot, &written, after_copy, &args.output, args.look.json)?;
     }
+    looked.finish()
+}
+
+/// The memory as it is, in one file.
+fn core(args: &cli::Snapshot, target: &Chosen, stream: bool) -> Result<(), Trouble> {
+    if let Chosen::Core(core) = target {
+        let why = format!("{} is one already", core.path.display());
+        return Err(Trouble::usage("a core file is written of a process", why, "exuvia snapshot --core 4711 -o FILE, or cp"));
+    }
+    if stream {
+        let why = "what is zero takes no room in it, and in a stream it would";
+        return Err(Trouble::usage("a core file is not written to stdout", why, "exuvia snapshot --core 4711 -o FILE"));
+    }
+    let looked = look::take(target, &args.look, Question::Core(&args.output))?;
+    let name = args.output.to_string_lossy();
+    let bytes = Bytes(std::fs::metadata(&args.output)?.blocks() * 512);
+    let again = report::Again::Core(name.clone().into_owned(), Vec::new());
+    screen::print(|out| {
+        if args.look.json {
+            report::saved::json(out, &looked.snapshot, &name, bytes, Duration::ZERO)
+        } else {
+            report::saved::table(out, &looked.snapshot, &name, bytes, &screen::style(again))
+        }
+    })?;
     looked.finish()
 }
 

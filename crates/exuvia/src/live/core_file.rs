@@ -1,14 +1,19 @@
 //! Core files: a process that is dead is read as one that lives.
 //!
-//! Holds: [`core`]. Never does: stop anything.
+//! Holds: [`core`], and [`write`], which makes one of a process that lives. Never does: stop anything.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Instant;
 
 use capture::{CaptureError, Source};
 use cpython::layout::proof::identify;
 use cpython::LayoutError;
+use memory::{Image, Module};
 use snapshot::Mode;
-use target::CorePlaces;
+use target::{CorePlaces, Dump, Taken};
 
 use super::{refusals, Call};
 use crate::cli::{Core, Look};
@@ -35,7 +40,10 @@ pub(crate) fn core(file: &Core, look: &Look, question: Question<'_>) -> Result<C
     for python in &pythons {
         let seen = identify(&image, python).map_err(CaptureError::from).and_then(|_| {
             let moment = capture::Moment::Still;
-            call.captured(Source { image: &image, python, mappings: opened.mappings(), tables: &call.tables, moment, residency: None }, copied)
+            call.captured(
+                Source { image: &image, python, mappings: opened.mappings(), tables: &call.tables, moment, residency: None },
+                copied,
+            )
         });
         match seen {
             Ok(mut captured) => {
@@ -54,6 +62,14 @@ pub(crate) fn core(file: &Core, look: &Look, question: Question<'_>) -> Result<C
         }
     }
     Err(refusals::capture(None, &first.unwrap_or(CaptureError::Layout(LayoutError::NotInitialised))))
+}
+
+/// Writes a process's memory as it was taken: for its owner alone, since all that it held is in there.
+pub(super) fn write(path: &Path, taken: &Taken, image: &Image<'_>, python: &Module, exe: &str, pid: i32) -> io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let pythons = std::slice::from_ref(python);
+    let dump = Dump { pid, exe, threads: taken.threads(), mappings: taken.mappings(), image, pythons };
+    target::write_core(&mut file, dump).map(|_| ())
 }
 
 /// Files that were mapped and are not here: what the core left out of them is not known.

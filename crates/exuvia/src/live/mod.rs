@@ -22,7 +22,7 @@ use cpython::layout::proof::{collecting_words, identify, Identity};
 use cpython::layout::Table;
 use cpython::LayoutError;
 use memory::Module;
-use snapshot::file::Draft;
+use snapshot::file::{Draft, FileError};
 use snapshot::Moment;
 use target::{Ending, LaunchOptions, Launched, Process, TakeOptions, Taken, Way};
 
@@ -98,7 +98,11 @@ impl Call<'_> {
             progress.step("copying its memory");
             let taken = target::take(&process, &options).map_err(refusals::target)?;
             progress.step("finding every object");
-            Ok(Attempt { outcome: self.capture(&taken, &pythons), spent: Spent::of(taken.cost()), facts: Facts::of(&taken) })
+            Ok(Attempt {
+                outcome: self.capture(&taken, &pythons, &process.exe(), pid),
+                spent: Spent::of(taken.cost()),
+                facts: Facts::of(&taken),
+            })
         })?;
         let mut captured = attempt.outcome.map_err(|e| refusals::capture(Some(pid), &e))?;
         attempt.facts.fill(&mut captured.snapshot, &process.exe(), pid, &attempt.spent);
@@ -159,7 +163,7 @@ impl Call<'_> {
         progress.step("copying its memory");
         let taken = launched.take(&options).map_err(refusals::target)?;
         progress.step("finding every object");
-        let mut captured = self.capture(&taken, &pythons).map_err(|e| refusals::capture(Some(pid), &e))?;
+        let mut captured = self.capture(&taken, &pythons, &exe, pid).map_err(|e| refusals::capture(Some(pid), &e))?;
         Facts::of(&taken).fill(&mut captured.snapshot, &exe, pid, &Spent::of(taken.cost()));
         captured.snapshot.target.started = Some(start_time);
         Ok((captured, moment))
@@ -189,7 +193,7 @@ impl Call<'_> {
     }
 
     /// The snapshot of the one Python that is in use: a process may have another one mapped that was never started.
-    fn capture(&self, taken: &Taken, pythons: &[(Module, Identity)]) -> Result<Captured, CaptureError> {
+    fn capture(&self, taken: &Taken, pythons: &[(Module, Identity)], exe: &str, pid: i32) -> Result<Captured, CaptureError> {
         let copied = Instant::now();
         let image = taken.image();
         let moment = if taken.way() == Way::Live { capture::Moment::Running } else { capture::Moment::Still };
@@ -198,7 +202,12 @@ impl Call<'_> {
             let residency = taken.residency();
             let source = Source { image: &image, python, mappings: taken.mappings(), tables: &self.tables, moment, residency };
             match self.captured(source, copied) {
-                Ok(captured) => return Ok(captured),
+                Ok(captured) => {
+                    if let Question::Core(path) = self.question {
+                        core_file::write(path, taken, &image, python, exe, pid).map_err(|e| FileError::io(path, &e))?;
+                    }
+                    return Ok(captured);
+                }
                 Err(e @ CaptureError::File(_)) => return Err(e),
                 Err(e) => first = first.or(Some(e)),
             }
@@ -209,7 +218,7 @@ impl Call<'_> {
     fn captured(&self, source: Source<'_>, copied: Instant) -> Result<Captured, CaptureError> {
         let values = self.look.values;
         let detail = match (self.question, &self.key) {
-            (Question::Types, _) => Detail::Types,
+            (Question::Types | Question::Core(_), _) => Detail::Types,
             (Question::Ledger, _) => Detail::Ledger,
             (Question::Facts | Question::Explanation, Some((key, _))) => Detail::Facts(*key),
             (Question::Graph | Question::Facts | Question::Explanation, _) => Detail::Graph,

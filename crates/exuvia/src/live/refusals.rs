@@ -25,11 +25,15 @@ pub(crate) fn target(e: TargetError) -> Trouble {
 
 /// A core file that cannot be used.
 pub(crate) fn core(e: &CoreError) -> Trouble {
+    let what = match e {
+        CoreError::NotCore { path, .. } => format!("{} is no snapshot and no core file", path.display()),
+        _ => e.to_string(),
+    };
     let (why, advice) = match e {
         CoreError::Io { source, .. } => (source.to_string(), "ls -l (is it readable, and a regular file?)".to_string()),
-        CoreError::NotCore { .. } => (
-            "a core file is what the kernel, gcore or coredumpctl dump writes of a process".to_string(),
-            "gcore PID, or exuvia types PID of a process that runs".to_string(),
+        CoreError::NotCore { found, .. } => (
+            format!("a snapshot is a folder, and a core file is what the kernel or gcore writes of a process; this is {found}"),
+            "exuvia snapshot PID -o FOLDER, or gcore PID".to_string(),
         ),
         CoreError::OtherCpu { .. } => ("supported is x86-64".to_string(), "a core of a process on x86-64".to_string()),
         CoreError::Cut { .. } => (
@@ -45,7 +49,7 @@ pub(crate) fn core(e: &CoreError) -> Trouble {
             (first, "--root FOLDER (a copy of the system that it ran on), or --exe FILE (its program)".to_string())
         }
     };
-    Trouble::target(e.to_string(), why, advice)
+    Trouble::target(what, why, advice)
 }
 
 /// A copy of which no snapshot can be made.

@@ -52,7 +52,8 @@ pub enum FileError {
 }
 
 impl FileError {
-    pub(crate) fn io(path: &Path, e: &std::io::Error) -> FileError {
+    /// Of a file or folder, with the system's words.
+    pub fn io(path: &Path, e: &std::io::Error) -> FileError {
         let full = matches!(e.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
         FileError::Io { path: path.to_path_buf(), why: e.to_string(), full }
     }

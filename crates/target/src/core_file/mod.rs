@@ -14,6 +14,12 @@ use memory::{Addr, Bytes, Image, Mapping, Module, Segment};
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 use object::{elf, Endianness, Object};
 
+mod notes;
+mod write;
+
+use notes::{FileRange, Notes};
+pub use write::{write_core, Dump};
+
 use crate::elf::{mapped_files, python_module};
 use crate::pagemap::PAGE;
 use crate::sys::mapped::Mapped;
@@ -120,6 +126,8 @@ pub struct Core {
     threads: u32,
     pid: Option<i32>,
     exe: String,
+    /// Pythons that the core itself tells of: one that exuvia wrote.
+    told: Vec<Module>,
     missing: Vec<(String, String)>,
     absent: u64,
 }
@@ -131,7 +139,7 @@ pub struct Core {
 pub fn open_core(path: &Path, places: &CorePlaces) -> Result<Core, CoreError> {
     let io = |source| CoreError::Io { path: path.to_path_buf(), source };
     let bytes = Mapped::whole(&open_regular(path).map_err(io)?).map_err(io)?;
-    let notes = Notes::read(path, bytes.bytes())?;
+    let mut notes = Notes::read(path, bytes.bytes())?;
     let mut loads = loads(path, bytes.bytes())?;
     left_out(&mut loads, &notes.files);
     let mut core = Core {
@@ -144,11 +152,13 @@ pub fn open_core(path: &Path, places: &CorePlaces) -> Result<Core, CoreError> {
         threads: notes.threads,
         pid: notes.pid,
         exe: String::new(),
+        told: Vec::new(),
         missing: Vec::new(),
         absent: 0,
         bytes,
     };
     core.exe = notes.exe().unwrap_or_default();
+    core.told = notes.modules();
     core.map(&loads, &notes);
     core.fill(&loads, places);
     core.join();
@@ -264,88 +274,6 @@ fn left_out(loads: &mut Vec<Load>, files: &[FileRange]) {
     loads.sort_unstable_by_key(|load| load.start);
 }
 
-/// A range that a file was mapped to.
-#[derive(Clone, Debug)]
-struct FileRange {
-    start: u64,
-    end: u64,
-    offset: u64,
-    path: String,
-}
-
-/// What the notes tell.
-#[derive(Default)]
-struct Notes {
-    threads: u32,
-    pid: Option<i32>,
-    files: Vec<FileRange>,
-    entry: Option<u64>,
-    name: String,
-}
-
-impl Notes {
-    fn read(path: &Path, bytes: &[u8]) -> Result<Notes, CoreError> {
-        let (endian, headers) = headers(path, bytes)?;
-        let mut notes = Notes::default();
-        for header in headers {
-            let Ok(Some(mut found)) = header.notes(endian, bytes) else { continue };
-            while let Ok(Some(note)) = found.next() {
-                let words = note.desc();
-                match (note.name(), note.n_type(endian)) {
-                    (b"CORE", elf::NT_PRSTATUS) => notes.threads = notes.threads.saturating_add(1),
-                    (b"CORE", elf::NT_PRPSINFO) => notes.process(words),
-                    (b"CORE", elf::NT_AUXV) => notes.entry = auxiliary(words, AT_ENTRY),
-                    (b"CORE", elf::NT_FILE) => notes.files = files(words),
-                    _ => {}
-                }
-            }
-        }
-        Ok(notes)
-    }
-
-    /// struct elf_prpsinfo of a 64-bit process: the PID at 24, the name at 40.
-    fn process(&mut self, words: &[u8]) {
-        let pid = words.get(24..28).and_then(|b| b.try_into().ok()).map(i32::from_le_bytes);
-        self.pid = pid.filter(|pid| *pid > 0);
-        let name = words.get(40..56).unwrap_or_default().split(|b| *b == 0).next().unwrap_or_default();
-        self.name = String::from_utf8_lossy(name).into_owned();
-    }
-
-    /// The program: the file that its entry point lies in.
-    fn exe(&self) -> Option<String> {
-        let entry = self.entry.and_then(|at| self.files.iter().find(|f| f.start <= at && at < f.end));
-        entry.map(|f| f.path.clone()).or_else(|| (!self.name.is_empty()).then(|| self.name.clone()))
-    }
-}
-
-/// getauxval(3): where the program begins.
-const AT_ENTRY: u64 = 9;
-
-fn auxiliary(words: &[u8], key: u64) -> Option<u64> {
-    words.chunks_exact(16).find_map(|pair| (word(pair, 0)? == key).then(|| word(pair, 1)).flatten())
-}
-
-fn word(bytes: &[u8], nth: usize) -> Option<u64> {
-    let at = nth.checked_mul(8)?;
-    bytes.get(at..at.checked_add(8)?)?.try_into().ok().map(u64::from_le_bytes)
-}
-
-/// NT_FILE: count, page size, for each start, end and offset in pages, then the names, each with a zero behind it.
-fn files(words: &[u8]) -> Vec<FileRange> {
-    let count = word(words, 0).map_or(0, |n| n.min(MAPPINGS_MAX as u64)) as usize;
-    let page = word(words, 1).unwrap_or(4096);
-    let mut names = words.get(16 + count * 24..).unwrap_or_default().split(|b| *b == 0);
-    let mut made = Vec::new();
-    for nth in 0..count {
-        let at = |field: usize| word(words, 2 + nth * 3 + field);
-        let (Some(start), Some(end), Some(offset), Some(name)) = (at(0), at(1), at(2), names.next()) else { break };
-        let path = String::from_utf8_lossy(name).into_owned();
-        made.push(FileRange { start, end, offset: offset.saturating_mul(page), path });
-    }
-    made.sort_by_key(|range| range.start);
-    made
-}
-
 impl Core {
     /// The core's bytes and those of mapped files, at their addresses.
     pub fn image(&self) -> Image<'_> {
@@ -423,6 +351,9 @@ impl Core {
     /// # Errors
     /// [`CoreError::NotPython`], [`CoreError::FilesMissing`].
     pub fn pythons(&self) -> Result<Vec<Module>, CoreError> {
+        if !self.told.is_empty() {
+            return Ok(self.told.clone());
+        }
         let image = self.image();
         let mut found = Vec::new();
         for mapping in mapped_files(&image, &self.mappings) {
@@ -509,7 +440,8 @@ impl Core {
                 _ => {}
             }
         }
-        self.missing = missing.into_iter().collect();
+        // A core of ours has all that is needed.
+        self.missing = if self.told.is_empty() { missing.into_iter().collect() } else { Vec::new() };
     }
 
     fn dumped(&self, load: &Load) -> &[u8] {
@@ -527,7 +459,8 @@ impl Core {
         let below_root = |root: &PathBuf| root.join(plain.trim_start_matches('/'));
         let own = places.exe.as_ref().filter(|_| path == self.exe);
         let at = own.cloned().or_else(|| places.root.as_ref().map(below_root)).unwrap_or_else(|| PathBuf::from(plain));
-        let mapped = open_regular(&at).and_then(|file| Mapped::whole(&file)).map_err(|e| NotFound::Missing(format!("{}: {e}", at.display())))?;
+        let mapped =
+            open_regular(&at).and_then(|file| Mapped::whole(&file)).map_err(|e| NotFound::Missing(format!("{}: {e}", at.display())))?;
         // A made-up core could name any file, whose contents would be shown then.
         if !mapped.bytes().starts_with(b"\x7fELF") {
             return Err(NotFound::Data);

@@ -1,0 +1,60 @@
+//! What is looked at, decided: a process, a program, a snapshot, a core file.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Named;
+use crate::trouble::Trouble;
+
+/// What to look at, decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Chosen {
+    /// A process that runs.
+    Pid(i32),
+    /// A program to start.
+    Program(Vec<OsString>),
+    /// The folder of a snapshot.
+    Folder(PathBuf),
+    /// A core file.
+    Core(Core),
+}
+
+/// A core file, and where the files are that its process had mapped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Core {
+    pub(crate) path: PathBuf,
+    pub(crate) places: Places,
+}
+
+/// Where the files of a core's process are, if not at their own paths.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// Of a core file: the folder that was the root of its process's file system
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) root: Option<PathBuf>,
+    /// Of a core file: the program that it is of
+    #[arg(long, value_name = "FILE")]
+    pub(crate) exe: Option<PathBuf>,
+}
+
+impl Places {
+    /// What a word names: a file is a core.
+    pub(crate) fn chosen(&self, named: Named) -> Result<Chosen, Trouble> {
+        let whose = match named {
+            Named::Folder(path) if path.is_file() => return Ok(Chosen::Core(Core { path, places: self.clone() })),
+            Named::Folder(folder) => (Chosen::Folder(folder.clone()), format!("{} is a snapshot", folder.display())),
+            Named::Pid(pid) => (Chosen::Pid(pid), format!("process {pid} runs, and the kernel says where its files are")),
+        };
+        self.none(whose.1).map(|()| whose.0)
+    }
+
+    /// Refuses them where no core was named.
+    pub(super) fn none(&self, why: String) -> Result<(), Trouble> {
+        match self {
+            Places { root: None, exe: None } => Ok(()),
+            _ => Err(Trouble::usage("--root and --exe are for core files", why, "exuvia types --root /mnt/old-system core.4711")),
+        }
+    }
+}
