@@ -139,6 +139,11 @@ fn a_core_of_the_kernel_has_them_too() {
         println!("left out: the kernel writes cores elsewhere: {pattern}");
         return;
     }
+    let limit = Command::new("sh").args(["-c", "ulimit -H -c"]).output().unwrap().stdout;
+    if limit != b"unlimited\n" {
+        println!("left out: cores are limited to {}", String::from_utf8_lossy(&limit));
+        return;
+    }
     testbed::for_each_interpreter(|py| {
         let scratch = Scratch::new().unwrap();
         let mut target = dumping(&py.path, scratch.path());
