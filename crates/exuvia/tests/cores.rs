@@ -84,6 +84,7 @@ fn every_command_takes_a_core() {
     run(&["snapshot", "--core", &pid, "-o", core]).answered();
     for words in [
         &["types"][..],
+        &["containers"],
         &["retained"],
         &["refcounts"],
         &["cycles"],

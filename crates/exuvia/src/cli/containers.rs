@@ -16,7 +16,7 @@ Examples:
   exuvia containers 4711
   exuvia containers --json 4711 | python3 -m json.tool
   exuvia containers -- python3 app.py")]
-#[command(override_usage = "exuvia containers [OPTIONS] PID|FOLDER\n       exuvia containers [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia containers [OPTIONS] PID|FOLDER|CORE\n       exuvia containers [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Containers {
     #[command(flatten)]
     pub(crate) target: Target,
