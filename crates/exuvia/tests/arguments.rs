@@ -57,3 +57,24 @@ fn a_name_on_the_command_line_cannot_steer_the_terminal() {
     ran.refused(2);
     assert!(!ran.stderr.contains('\x1b') && !ran.stderr.contains('\u{202e}'), "{ran:#?}");
 }
+
+#[test]
+fn a_process_is_found_by_the_name_of_its_script() {
+    if !common::may_trace() {
+        return;
+    }
+    let scratch = testbed::Scratch::new().unwrap();
+    let script = scratch.path().join("exuvia-named-once.py");
+    std::fs::write(&script, format!("{}\nprint('READY', flush=True)\nimport sys; sys.stdin.read()", common::MAY_BE_TRACED)).unwrap();
+    // One that stands in its own command line, not behind a loader.
+    let python = testbed::interpreters().found.iter().find(|i| i.path == i.executable).unwrap();
+    let start = || common::Started::ready(std::process::Command::new(&python.path).arg("-u").arg(&script));
+    let one = start();
+    let answer: serde_json::Value = serde_json::from_str(common::run(&["types", "exuvia-named-once.py", "--json"]).answered()).unwrap();
+    assert_eq!(answer["target"]["pid"].to_string(), one.pid());
+    let other = start();
+    let ran = common::run(&["types", "exuvia-named-once.py"]);
+    let lines = ran.refused(2);
+    assert!(lines[1].contains("2 Python processes are called so"), "{lines:?}");
+    assert!(lines[1].contains(&one.pid()) && lines[1].contains(&other.pid()), "{lines:?}");
+}

@@ -5,8 +5,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Named;
+use super::pid;
 use crate::trouble::Trouble;
+
+/// What a word that is a target names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    Pid(i32),
+    Folder(PathBuf),
+}
 
 /// What to look at, decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,3 +65,28 @@ impl Places {
         }
     }
 }
+
+/// A PID, a folder, or a process by its name: a number is a PID, `./7` is a folder.
+pub(super) fn named(s: &str) -> Result<Named, String> {
+    let is_number = s.parse::<i64>().is_ok();
+    if s.contains('/') || (!is_number && std::path::Path::new(s).exists()) {
+        return Ok(Named::Folder(s.into()));
+    }
+    let why = match pid(s) {
+        Ok(pid) => return Ok(Named::Pid(pid)),
+        Err(why) if is_number => return Err(why),
+        Err(why) => why,
+    };
+    match crate::live::called(s).as_slice() {
+        [one] => Ok(Named::Pid(*one)),
+        [] => Err(format!("{why}, and there is no folder of this name, and no Python process is called so")),
+        several => {
+            let pids: Vec<String> = several.iter().take(NAMED_SHOWN).map(i32::to_string).collect();
+            let more = if several.len() > NAMED_SHOWN { " …" } else { "" };
+            Err(format!("{} Python processes are called so: {}{more}", several.len(), pids.join(" ")))
+        }
+    }
+}
+
+/// Processes of one name that are told.
+const NAMED_SHOWN: usize = 8;

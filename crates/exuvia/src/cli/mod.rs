@@ -17,7 +17,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use memory::Addr;
 
-pub(crate) use self::chosen::{Chosen, Core, Places};
+use self::chosen::named;
+pub(crate) use self::chosen::{Chosen, Core, Named, Places};
 pub(crate) use self::containers::Containers;
 pub(crate) use self::counts::{Finalizers, Refcounts};
 pub(crate) use self::diff::{Compared, Diff};
@@ -83,10 +84,10 @@ Shrink: what would make it smaller
 Prove: the difference
   diff        what came, went, stayed and grows between looks
 
-A TARGET is a process id (4711 or -p 4711), a program to start and look at before
-it ends (-- python3 app.py), a folder made by exuvia snapshot, or a core file. exuvia
-alone lists the Python processes that it may read. exuvia COMMAND --help explains a
-command and has an example.
+A TARGET is a process id (4711 or -p 4711) or the name of a Python process (gunicorn,
+app.py), a program to start and look at before it ends (-- python3 app.py), a folder
+made by exuvia snapshot, or a core file. exuvia alone lists the Python processes that
+it may read. exuvia COMMAND --help explains a command and has an example.
 
 What it does to the target (docs/safety.md says it on one page): it stops it for
 some milliseconds, has it fork a copy that never runs, lets it go on, and reads the
@@ -371,13 +372,6 @@ impl From<Sort> for SortBy {
     }
 }
 
-/// What a word that is a target names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Named {
-    Pid(i32),
-    Folder(PathBuf),
-}
-
 impl Target {
     /// The one target that was named.
     pub(crate) fn chosen(&self, command: &str) -> Result<Chosen, Trouble> {
@@ -480,14 +474,6 @@ fn parse_address(s: &str) -> Result<Addr, Trouble> {
             "exuvia objects PID (lists addresses)",
         )
     })
-}
-
-/// A PID, or a folder: a number is a PID, `./7` is a folder.
-fn named(s: &str) -> Result<Named, String> {
-    if s.contains('/') || (s.parse::<i64>().is_err() && std::path::Path::new(s).exists()) {
-        return Ok(Named::Folder(s.into()));
-    }
-    pid(s).map(Named::Pid).map_err(|why| if s.parse::<i64>().is_ok() { why } else { format!("{why}, and there is no folder of this name") })
 }
 
 fn pid(s: &str) -> Result<i32, String> {

@@ -30,7 +30,7 @@ use self::again::{Attempt, Facts, Spent};
 pub(crate) use self::core_file::core;
 pub(crate) use self::doctor::diagnose;
 pub(crate) use self::interrupt::Looks;
-pub(crate) use self::processes::pythons;
+pub(crate) use self::processes::{called, pythons};
 pub(crate) use self::tree::tree;
 use crate::cli::{self, Look};
 use crate::look::{Captured, Question, Saved};

@@ -19,6 +19,42 @@ pub(crate) fn pythons() -> Result<Vec<PythonProcess>, Trouble> {
     Ok(all)
 }
 
+/// The Python processes of this name: the program's, the script's, or the module's after -m. The biggest first.
+pub(crate) fn called(name: &str) -> Vec<i32> {
+    let arguments = |pid: i32| -> Vec<String> {
+        let raw = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        raw.split(|b| *b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    };
+    let mut found = pids().unwrap_or_default();
+    found.retain(|pid| *pid != std::process::id() as i32 && names(&arguments(*pid)).any(|own| own == name));
+    let mut found: Vec<PythonProcess> = found.into_iter().filter_map(look).collect();
+    found.sort_by_key(|p| (Reverse(p.resident), p.pid));
+    found.into_iter().map(|p| p.pid).collect()
+}
+
+/// What a command line is called by: the first word, and the first that is no option.
+fn names(arguments: &[String]) -> impl Iterator<Item = &str> {
+    let file = |word: &'_ str| -> usize { word.rfind('/').map_or(0, |at| at + 1) };
+    let program = arguments.first().map(|word| word.get(file(word)..).unwrap_or(word));
+    let mut script = None;
+    let mut words = arguments.iter().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "-m" => script = words.next().map(String::as_str),
+            // Each has a value of its own.
+            "-W" | "-X" | "--check-hash-based-pycs" => {
+                words.next();
+                continue;
+            }
+            option if option.starts_with('-') && !matches!(option, "-c" | "-") => continue,
+            "-c" | "-" => {}
+            word => script = Some(word.get(file(word)..).unwrap_or(word)),
+        }
+        break;
+    }
+    program.into_iter().chain(script).filter(|name| !name.is_empty())
+}
+
 /// The command line of a process, as one line; empty where it is gone.
 pub(crate) fn command_line(pid: i32) -> String {
     let raw = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -70,4 +106,25 @@ fn resident(pid: i32) -> Bytes {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let kib = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     Bytes(kib.unwrap_or(0).saturating_mul(1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(command: &str, wanted: &[&str]) {
+        let arguments: Vec<String> = command.split(' ').map(str::to_string).collect();
+        assert_eq!(names(&arguments).collect::<Vec<_>>(), wanted, "{command}");
+    }
+
+    #[test]
+    fn a_process_is_called_by_its_program_and_its_script() {
+        check("/usr/bin/python3 -u -W ignore /srv/app.py serve", &["python3", "app.py"]);
+        check("/venv/bin/python -m gunicorn shop.wsgi", &["python", "gunicorn"]);
+        check("gunicorn: master [shop.wsgi]", &["gunicorn:", "master"]);
+        check("python3 -c print(1) x", &["python3"]);
+        check("python3 -", &["python3"]);
+        check("", &[]);
+    }
 }
