@@ -21,12 +21,21 @@ pub(crate) struct Ask {
 const RETAINED: &str = "size of a global with all that it holds";
 const PATH: &str = "the way from a root to a dict";
 const CYCLES: &str = "reference cycles of the whole heap";
+/// No peer answers these.
+const OWNERS: &str = "who holds the memory: what each question about owners takes at least";
+const WASTE: &str = "what containers, equal values and views waste";
+const WEAK: &str = "weak references, and what pins their referents";
+const COLLECTOR: &str = "what a full collection would walk and find";
 
 /// What exuvia is asked.
-pub(crate) const OURS: [Ask; 3] = [
+pub(crate) const OURS: [Ask; 7] = [
     Ask { tool: "exuvia sizes", what: "sizes", question: RETAINED, words: "`exuvia sizes PID __main__:CACHE`: own, deep and retained" },
     Ask { tool: "exuvia path", what: "path", question: PATH, words: "`exuvia path PID ADDRESS`: the shortest" },
     Ask { tool: "exuvia cycles", what: "cycles", question: CYCLES, words: "`exuvia cycles PID`: by shape, with the edge to weaken" },
+    Ask { tool: "exuvia retained", what: "retained", question: OWNERS, words: "`exuvia retained PID`" },
+    Ask { tool: "exuvia containers", what: "containers", question: WASTE, words: "`exuvia containers PID`: by kind, type and place" },
+    Ask { tool: "exuvia weakrefs", what: "weakrefs", question: WEAK, words: "`exuvia weakrefs PID`: by type and holder" },
+    Ask { tool: "exuvia gc", what: "gc", question: COLLECTOR, words: "`exuvia gc PID`: the collector's own algorithm on the copy" },
 ];
 
 /// What the peers are asked.
@@ -73,7 +82,7 @@ pub(crate) fn section(alike: &[&Record]) -> String {
     }
     let mut rows = String::new();
     let asks: Vec<Ask> = OURS.into_iter().chain(THEIRS).collect();
-    for question in [RETAINED, PATH, CYCLES] {
+    for question in [RETAINED, PATH, CYCLES, OWNERS, WASTE, WEAK, COLLECTOR] {
         for n in sizes(alike, |sample| asks.iter().any(|ask| ask.question == question && ask.tool == sample.tool)) {
             let mut timed: Vec<(f64, String)> = Vec::new();
             for ask in asks.iter().filter(|ask| ask.question == question) {
