@@ -12,7 +12,7 @@ use crate::accumulation::{self, Accumulation};
 use crate::calls::Calls;
 use crate::finding::{rank, Finding, Saves, Sure};
 use crate::ledger::{self, Statement};
-use crate::naming::Names;
+use crate::naming::{Names, Step};
 use crate::ownership::{Hold, Ownership};
 use crate::place::{is_standard, Place, Places};
 use crate::retained::{retained_in, Owner, Retained};
@@ -81,14 +81,14 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
         if owner.owners > 1 {
             if is_big {
                 let entries = Some((owner.owners, owner.type_name.clone()));
-                let place = place(&ownership, &places, &calls, owner);
+                let place = place_of(&ownership, &places, &calls, &owner.steps);
                 suspects.push(suspect(owner, entries, place));
                 places_of_suspects.push(None);
             }
             continue;
         }
         let entries = entries(&ownership, owner);
-        let place = place(&ownership, &places, &calls, owner);
+        let place = place_of(&ownership, &places, &calls, &owner.steps);
         let growing = entries.as_ref().and_then(|e| growing(&ownership, &below, owner, e, place.clone()));
         let grows = growing.is_some();
         findings.extend(growing);
@@ -109,6 +109,7 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
     findings.extend(crate::slots::findings(&crate::slots::slots(&ownership, snapshot)));
     findings.extend(crate::cycles::findings(&crate::cycles::cycles(&ownership)));
     findings.extend(crate::containers::containers(&ownership, snapshot).into_iter().flat_map(crate::containers::findings));
+    findings.extend(crate::weakrefs::findings(&ownership, &places, &calls));
     let least = least(whole.0);
     findings.retain(|finding| finding.saving_bytes.0 >= least);
     findings.extend(crate::finalizers::findings(&ownership, &places, least));
@@ -201,7 +202,9 @@ fn growing(ownership: &Ownership<'_>, below: &Edges, owner: &Owner, entries: &En
     // A global of the standard library itself is one of its tables: html's entities, say.
     let standard = place.as_ref().is_some_and(|place| place.line.is_none() && is_standard(&place.file));
     // Weak references go with what they refer to: a weak dictionary is as large as what others hold.
-    let weak = entries.type_name.starts_with("weakref");
+    let first_key = ownership.graph.of(owner.node).find(|link| link.label.kind == LinkKind::Key);
+    let weak_keys = first_key.is_some_and(|link| ownership.type_name(link.target).starts_with("weakref"));
+    let weak = weak_keys || entries.type_name.starts_with("weakref");
     // `finalizers` says what to do about it.
     let gc_garbage = owner.path == "gc.garbage";
     if standard
@@ -281,8 +284,8 @@ pub(crate) fn grouped(n: usize) -> String {
 }
 
 /// Where an owner is kept: the class of the nearest instance on its way, else the module.
-fn place(ownership: &Ownership<'_>, places: &Places<'_>, calls: &Calls<'_, '_>, owner: &Owner) -> Option<Place> {
-    for step in owner.steps.iter().rev() {
+pub(crate) fn place_of(ownership: &Ownership<'_>, places: &Places<'_>, calls: &Calls<'_, '_>, steps: &[Step]) -> Option<Place> {
+    for step in steps.iter().rev() {
         if let Some(place) = calls.place(step.node) {
             return Some(place);
         }

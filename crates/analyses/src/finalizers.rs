@@ -4,7 +4,7 @@
 //! are not at their end, `gc.garbage`, open files and sockets; and [`findings`] of those that nothing live refers to.
 //! Sources: PEP 442.
 
-mod look;
+pub(crate) mod look;
 
 use std::cmp::Reverse;
 

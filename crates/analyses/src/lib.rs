@@ -33,6 +33,7 @@ pub mod slots;
 mod testing;
 pub mod tree;
 mod types;
+pub mod weakrefs;
 
 pub use naming::{Names, Step};
 pub use object::{object, Account, ObjectView};

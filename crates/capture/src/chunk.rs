@@ -5,11 +5,12 @@ use cpython::heap::TypeCache;
 use cpython::objects::Kind;
 use cpython::types::TypeInfo;
 use cpython::visit::{Torn, Visitor};
+use cpython::weakrefs::weak_link;
 use cpython::{calls, handlers, names, Label, Obj};
 use memory::{Addr, Bytes, Memory};
 use rayon::prelude::*;
 use snapshot::file::{FileError, ObjectRows, PackedLinks, PackedObjects, Packer};
-use snapshot::{BoundRow, CallRow, CodeRow, Details, Facts, ModuleRow, Object, Objects, Shape, State, TaskRow, Unit};
+use snapshot::{BoundRow, CallRow, CodeRow, Details, Facts, ModuleRow, Object, Objects, Shape, State, TaskRow, Unit, WeakRow};
 
 use crate::briefs;
 use crate::edges::{Edge, Teller};
@@ -55,6 +56,7 @@ pub(crate) struct Said {
     pub(crate) calls: Vec<CallRow>,
     pub(crate) tasks: Vec<TaskRow>,
     pub(crate) bounds: Vec<BoundRow>,
+    pub(crate) weakrefs: Vec<WeakRow>,
 }
 
 impl Said {
@@ -62,6 +64,7 @@ impl Said {
         details.calls.append(&mut self.calls);
         details.tasks.append(&mut self.tasks);
         details.bounds.append(&mut self.bounds);
+        details.weakrefs.get_or_insert_default().append(&mut self.weakrefs);
     }
 }
 
@@ -254,6 +257,13 @@ impl<'m> Making<'_, '_, '_, 'm> {
                     handlers::Inside::Try => snapshot::Inside::Try,
                     handlers::Inside::Except => snapshot::Inside::Except,
                 }),
+            })),
+            // A torn one was counted as a gap by the first walk.
+            Kind::Weakref => self.said.weakrefs.extend(weak_link(heap, o).ok().map(|link| WeakRow {
+                object: id,
+                referent: self.walk.ids.of(link.referent).filter(|_| !link.dead),
+                dead: link.dead,
+                callback: self.walk.ids.of(link.callback),
             })),
             Kind::Plain => self.said.tasks.extend(calls::task_name(heap, o, t).map(|name| TaskRow { object: id, name })),
             Kind::Deque | Kind::LruCache => self.said.bounds.extend(match calls::bound(heap, o, t) {

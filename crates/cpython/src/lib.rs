@@ -17,6 +17,7 @@ pub mod objects;
 pub mod roots;
 pub mod types;
 pub mod visit;
+pub mod weakrefs;
 
 pub use heap::{Heap, Obj};
 pub use layout::{Layout, LayoutError, Release};

@@ -89,6 +89,11 @@ module.unended = [module.generated() for n in range(40)]
 module.weak = [weakref.ref(s, module.called) for s in module.__dict__[evil("SESSIONS")][:50]]
 for s in module.__dict__[evil("SESSIONS")][:20]:
     weakref.finalize(s, module.called)
+setattr(module, evil("CACHE"), weakref.WeakValueDictionary((evil("key %d" % n), s) for n, s in enumerate(getattr(module, evil("SESSIONS")))))
+module.never = []
+def never(k):
+    module.never.append(weakref.ref(k, k.method))
+[never(module.Knot()) for n in range(300)]
 module.files = [open(os.devnull) for n in range(5)]
 started, stop = threading.Event(), threading.Event()
 threading.Thread(target=module.work, args=(started, stop), name=evil("thread"), daemon=True).start()
@@ -175,6 +180,7 @@ fn no_command_writes_what_a_terminal_obeys() {
                 vec!["refcounts", target],
                 vec!["cycles", target],
                 vec!["finalizers", target],
+                vec!["weakrefs", target],
                 vec!["slots", target],
                 vec!["containers", target],
                 vec!["path", target, &names.session],
@@ -213,8 +219,21 @@ fn no_command_writes_what_a_terminal_obeys() {
             }
         }
         // The planted names were met: in words of every kind.
-        for word in ["Session", "module", "SESSIONS", "source", "generated", "called", "mine", "number", "self", "other", "TABLE", "shared"]
-        {
+        for word in [
+            "Session",
+            "module",
+            "SESSIONS",
+            "source",
+            "generated",
+            "called",
+            "mine",
+            "number",
+            "self",
+            "other",
+            "TABLE",
+            "shared",
+            "CACHE",
+        ] {
             assert!(shown.contains(&format!("{word}\\u{{1b}}c")), "{}: {word} was never shown", py.name);
         }
     });
@@ -222,8 +241,8 @@ fn no_command_writes_what_a_terminal_obeys() {
 
 /// Runs a command in each form; every answer, and every refusal, is harmless. Gives the text.
 fn asked(release: &str, words: &[&str], whole: bool) -> String {
-    const LISTS: [&str; 11] =
-        ["types", "objects", "retained", "refcounts", "cycles", "finalizers", "slots", "containers", "path", "diff", "explain"];
+    const LISTS: [&str; 12] =
+        ["types", "objects", "retained", "refcounts", "cycles", "finalizers", "weakrefs", "slots", "containers", "path", "diff", "explain"];
     let told = |extra: &[&str]| format!("{release}: exuvia {words:?} {extra:?}");
     let command = words.first().copied().unwrap_or_default();
     let all: &[&str] = if command == "explain" { &["--all"] } else { &["--limit", "0"] };

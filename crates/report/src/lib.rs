@@ -32,6 +32,7 @@ mod table;
 pub mod text;
 pub mod tree;
 pub mod types;
+pub mod weakrefs;
 
 pub use again::Again;
 

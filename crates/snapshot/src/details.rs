@@ -35,6 +35,8 @@ pub struct Details {
     pub tasks: Vec<TaskRow>,
     /// Containers that know a bound of their own.
     pub bounds: Vec<BoundRow>,
+    /// Weak references, in the order of their rows; `None` where the look did not keep them: a folder of an earlier program.
+    pub weakrefs: Option<Vec<WeakRow>>,
 }
 
 impl Details {
@@ -306,6 +308,19 @@ pub struct BoundRow {
     pub object: u32,
     /// How many it holds at most; `None` for without.
     pub bound: Option<u64>,
+}
+
+/// A weak reference: a `weakref.ref`, a proxy, or an instance of a class that inherits from one. What it refers to it does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WeakRow {
+    /// The weak reference's row.
+    pub object: u32,
+    /// The row of what it refers to; `None` where that is gone, or was not found.
+    pub referent: Option<u32>,
+    /// What it referred to is gone.
+    pub dead: bool,
+    /// The row of what is called when the referent goes.
+    pub callback: Option<u32>,
 }
 
 /// A module.

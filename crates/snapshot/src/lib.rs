@@ -27,7 +27,7 @@ pub use column::{Column, LabelPlaces, Number};
 pub use coverage::{Coverage, Gap, GapKind};
 pub use details::{
     BoundRow, CallRow, ClassRow, CodeRow, Content, Details, FrameRow, Inside, LinkKind, LinkLabel, ModuleRow, RegionRow, RootLink,
-    RootPlace, TaskRow, ThreadRow,
+    RootPlace, TaskRow, ThreadRow, WeakRow,
 };
 pub use diagnosis::{Check, Diagnosis, Outlook, Python, PythonProcess, Room, Subject, Verdict};
 pub use facts::{Attributes, Facts, Form, KeyNote, Shape};

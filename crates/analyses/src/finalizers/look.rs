@@ -36,17 +36,17 @@ impl Classes {
 }
 
 /// The name of each code object.
-pub(super) fn codes<'s>(ownership: &Ownership<'s>) -> FxHashMap<u32, &'s str> {
+pub(crate) fn codes<'s>(ownership: &Ownership<'s>) -> FxHashMap<u32, &'s str> {
     ownership.details.codes.iter().map(|code| (code.object, code.name.as_str())).collect()
 }
 
 /// What the questions have in common.
-pub(super) struct Look<'a, 's> {
-    pub(super) ownership: &'a Ownership<'s>,
-    pub(super) places: &'a Places<'s>,
-    pub(super) codes: FxHashMap<u32, &'s str>,
+pub(crate) struct Look<'a, 's> {
+    pub(crate) ownership: &'a Ownership<'s>,
+    pub(crate) places: &'a Places<'s>,
+    pub(crate) codes: FxHashMap<u32, &'s str>,
     /// Only what is not in use is looked at.
-    pub(super) unused_alone: bool,
+    pub(crate) unused_alone: bool,
 }
 
 impl Look<'_, '_> {
@@ -58,7 +58,7 @@ impl Look<'_, '_> {
         self.named(node, LinkKind::Field, name)
     }
 
-    fn type_of(&self, node: u32) -> u32 {
+    pub(crate) fn type_of(&self, node: u32) -> u32 {
         self.ownership.objects.type_indices().get(node as usize).copied().unwrap_or(u32::MAX)
     }
 
@@ -70,7 +70,7 @@ impl Look<'_, '_> {
     }
 
     /// What the module of this name has under this name, in each interpreter.
-    fn of_module(&self, module: &str, name: &str) -> Vec<u32> {
+    pub(crate) fn of_module(&self, module: &str, name: &str) -> Vec<u32> {
         let modules = self.ownership.details.modules.iter().filter(|m| m.name == module);
         let dicts = modules.filter_map(|m| self.field(m.object, "__dict__"));
         dicts.filter_map(|dict| self.named(dict, LinkKind::Attribute, name)).collect()
@@ -89,7 +89,7 @@ impl Look<'_, '_> {
     }
 
     /// Types with instances that inherit from one of `bases`.
-    fn inheriting<T: Copy>(&self, bases: &[u32], said: T) -> FxHashMap<u32, T> {
+    pub(crate) fn inheriting<T: Copy>(&self, bases: &[u32], said: T) -> FxHashMap<u32, T> {
         self.classes().filter(|(_, class)| self.mro(*class).iter().any(|c| bases.contains(c))).map(|(row, _)| (row, said)).collect()
     }
 
@@ -168,7 +168,7 @@ impl Look<'_, '_> {
     }
 
     /// What is called by a function, a bound method or a partial.
-    fn called(&self, node: u32) -> (String, Option<Place>) {
+    pub(crate) fn called(&self, node: u32) -> (String, Option<Place>) {
         let inner = ["__func__", "func"].iter().find_map(|name| self.field(node, name)).unwrap_or(node);
         let code = if self.codes.contains_key(&inner) { Some(inner) } else { self.field(inner, "__code__") };
         let by_type = match self.ownership.type_name(node) {

@@ -7,6 +7,7 @@ mod diff;
 mod explain;
 mod ledger;
 mod names;
+mod weakrefs;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub(crate) use self::diff::{Compared, Diff};
 pub(crate) use self::explain::{Cycles, Explain, Retained, Slots};
 pub(crate) use self::ledger::Ledger;
 pub(crate) use self::names::{Path, Sizes};
+pub(crate) use self::weakrefs::Weakrefs;
 use crate::trouble::Trouble;
 
 /// Parses the command line; help and version are printed here.
@@ -52,7 +54,8 @@ Options:
 const SHORT_HELP: &str = "\
 See      what a Python process holds: types, objects, object, snapshot, doctor
 Explain  who holds it, run the first one first:
-         explain, ledger, retained, refcounts, cycles, path, finalizers, sizes
+         explain, ledger, retained, refcounts, cycles, path, finalizers,
+         weakrefs, sizes
 Shrink   what would make it smaller: containers, slots
 Prove    the difference: diff
 
@@ -75,6 +78,7 @@ Explain: who holds it
   cycles      reference cycles by shape, and where to break them
   path        why something is alive: its ways from roots
   finalizers  what runs code when it goes, and what is lost
+  weakrefs    weak references and containers, and what pins them
   sizes       how big something is: own, footprint, deep, retained
 
 Shrink: what would make it smaller
@@ -125,6 +129,7 @@ pub(crate) enum Command {
     Cycles(Cycles),
     Path(Path),
     Finalizers(Finalizers),
+    Weakrefs(Weakrefs),
     Sizes(Sizes),
     Containers(Containers),
     Slots(Slots),

@@ -17,6 +17,7 @@ mod sizes;
 mod slots;
 mod snapshot;
 mod types;
+mod weakrefs;
 
 use std::ffi::OsString;
 
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Path(args)) => path::run(&args),
         Some(Command::Finalizers(args)) => finalizers::run(&args),
         Some(Command::Containers(args)) => containers::run(&args),
+        Some(Command::Weakrefs(args)) => weakrefs::run(&args),
         Some(Command::Slots(args)) => slots::run(&args),
         Some(Command::Sizes(args)) => sizes::run(&args),
         Some(Command::Diff(args)) => diff::run(&args),

@@ -4,7 +4,9 @@ use graph::Edges;
 use memory::Addr;
 
 use super::decode::Table;
-use crate::{BoundRow, CallRow, CodeRow, Graph, Inside, LabelPlaces, LinkLabel, ModuleRow, RegionRow, RootLink, TaskRow, ThreadRow};
+use crate::{
+    BoundRow, CallRow, CodeRow, Graph, Inside, LabelPlaces, LinkLabel, ModuleRow, RegionRow, RootLink, TaskRow, ThreadRow, WeakRow,
+};
 
 /// All references, by holder; `rows` is the number of objects.
 pub(crate) fn graph(t: &Table, labels: Vec<LinkLabel>, rows: usize) -> Result<Graph, String> {
@@ -73,6 +75,13 @@ impl Small {
         }
     }
 
+    /// A column of rows of which some may have none.
+    fn some(&self, t: &Table, column: &str) -> Result<Vec<Option<u32>>, String> {
+        let rows = t.optional_u32s(column)?;
+        self.known(rows.iter().flatten().copied().collect())?;
+        Ok(rows)
+    }
+
     /// Module objects. The first programs that wrote folders did not write their files.
     pub(crate) fn modules(&self, t: &Table) -> Result<Vec<ModuleRow>, String> {
         let objects = self.known(t.u32s("object")?)?;
@@ -96,12 +105,8 @@ impl Small {
 
     /// Calls that are not at their end.
     pub(crate) fn calls(&self, t: &Table) -> Result<Vec<CallRow>, String> {
-        let known = |rows: Vec<Option<u32>>| -> Result<Vec<Option<u32>>, String> {
-            self.known(rows.iter().flatten().copied().collect())?;
-            Ok(rows)
-        };
         let columns = self.known(t.u32s("object")?)?.into_iter().zip(t.texts("name")?);
-        let columns = columns.zip(known(t.optional_u32s("code")?)?).zip(known(t.optional_u32s("globals")?)?).zip(t.optional_u32s("line")?);
+        let columns = columns.zip(self.some(t, "code")?).zip(self.some(t, "globals")?).zip(t.optional_u32s("line")?);
         let words = if t.has("inside") { t.optional_texts("inside")? } else { Vec::new() };
         let mut inside = words.into_iter().map(|word| Inside::ALL.into_iter().find(|inside| Some(inside.word()) == word.as_deref()));
         let row = |((((object, name), code), globals), line)| {
@@ -121,6 +126,17 @@ impl Small {
     pub(crate) fn bounds(&self, t: &Table) -> Result<Vec<BoundRow>, String> {
         let columns = self.known(t.u32s("object")?)?.into_iter().zip(t.optional_u64s("bound")?);
         Ok(columns.map(|(object, bound)| BoundRow { object, bound }).collect())
+    }
+
+    /// Weak references, in the order of their rows, each once.
+    pub(crate) fn weakrefs(&self, t: &Table) -> Result<Option<Vec<WeakRow>>, String> {
+        let columns = self.known(t.u32s("object")?)?.into_iter().zip(self.some(t, "referent")?);
+        let columns = columns.zip(t.flags("dead")?).zip(self.some(t, "callback")?);
+        let row = |(((object, referent), dead), callback)| WeakRow { object, referent, dead, callback };
+        let mut rows: Vec<WeakRow> = columns.map(row).collect();
+        rows.sort_unstable();
+        rows.dedup_by_key(|row| row.object);
+        Ok(Some(rows))
     }
 
     /// Mapped memory.

@@ -113,6 +113,7 @@ impl Reader {
             calls: self.later("calls", |t| small.calls(t))?,
             tasks: self.later("tasks", |t| small.tasks(t))?,
             bounds: self.later("bounds", |t| small.bounds(t))?,
+            weakrefs: self.later("weakrefs", |t| small.weakrefs(t))?,
             ..Details::default()
         };
         if let Some(objects) = &mut snapshot.objects {

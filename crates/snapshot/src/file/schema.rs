@@ -310,6 +310,16 @@ pub const TABLES: &[TableSpec] = &[
             optional("bound", Kind::Size, "how many it holds at most; NULL for an lru_cache without `maxsize`"),
         ],
     },
+    TableSpec {
+        name: "weakrefs",
+        row: "one weak reference or proxy; it does not hold what it refers to",
+        columns: &[
+            column("object", Kind::Row, "its `objects.object`"),
+            optional("referent", Kind::Row, "what it refers to, an `objects.object`; NULL where that is gone or was not found"),
+            column("dead", Kind::Flag, "whether what it referred to is gone"),
+            optional("callback", Kind::Row, "what is called when its referent goes, an `objects.object`"),
+        ],
+    },
 ];
 
 #[cfg(test)]
