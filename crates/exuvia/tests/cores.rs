@@ -85,6 +85,7 @@ fn every_command_takes_a_core() {
     for words in [
         &["types"][..],
         &["containers"],
+        &["weakrefs"],
         &["retained"],
         &["refcounts"],
         &["cycles"],

@@ -17,7 +17,7 @@ Examples:
   exuvia weakrefs 4711
   exuvia weakrefs --limit 0 4711
   exuvia weakrefs -- python3 -c 'import weakref, ast; r = weakref.ref(ast)'")]
-#[command(override_usage = "exuvia weakrefs [OPTIONS] PID|FOLDER\n       exuvia weakrefs [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+#[command(override_usage = "exuvia weakrefs [OPTIONS] PID|FOLDER|CORE\n       exuvia weakrefs [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Weakrefs {
     #[command(flatten)]
     pub(crate) target: Target,
