@@ -113,6 +113,7 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
     let least = least(whole.0);
     findings.retain(|finding| finding.saving_bytes.0 >= least);
     findings.extend(crate::finalizers::findings(&ownership, &places, least));
+    findings.extend(crate::gc::findings(&ownership, least));
     suspects.retain(|suspect| suspect.retained_bytes.0 >= least);
     crate::overlap::once(&ownership, &mut findings, least);
     let statement = snapshot.ledger.as_ref().map(|l| ledger::ledger(l, &ledger::pin_owners(&ownership, snapshot), Some(LEDGER_NAMES)));

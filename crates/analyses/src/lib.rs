@@ -15,6 +15,7 @@ pub mod diff;
 pub mod explain;
 pub mod finalizers;
 pub mod finding;
+pub mod gc;
 pub mod grouped;
 pub mod ledger;
 pub mod named;

@@ -27,7 +27,7 @@ struct Anchor {
 }
 
 /// Takes off each finding what those before it save already. Cycles come first, since they name the edge to change; then the biggest.
-/// Of what then saves less than `least` only those on finalizers are left: they tell of more than bytes.
+/// Of what then saves less than `least` only those on finalizers and on the collector are left: they tell of more than bytes.
 pub(crate) fn once(ownership: &Ownership<'_>, findings: &mut Vec<Finding>, least: u64) {
     findings.sort_by_key(|f| (f.id != "cycles", Reverse(f.saving_bytes), f.known, f.title.clone()));
     if findings.len() < 2 {
@@ -45,7 +45,7 @@ pub(crate) fn once(ownership: &Ownership<'_>, findings: &mut Vec<Finding>, least
         let titles = (findings.get(earlier), findings.get(later));
         if let (1.., (Some(first), Some(second))) = (taken, titles) {
             said.push((later, format!("; {taken} bytes more are counted in «{}»", first.title)));
-            if *slot < least && second.id != "finalizers" {
+            if *slot < least && !tells_more(second.id) {
                 said.push((earlier, format!("; with it goes «{}»", second.title)));
             }
         }
@@ -58,7 +58,12 @@ pub(crate) fn once(ownership: &Ownership<'_>, findings: &mut Vec<Finding>, least
     for (finding, left) in findings.iter_mut().zip(&left) {
         finding.saving_bytes = Bytes(*left);
     }
-    findings.retain(|f| f.saving_bytes.0 >= least || f.id == "finalizers");
+    findings.retain(|f| f.saving_bytes.0 >= least || tells_more(f.id));
+}
+
+/// Whether findings of a family tell of more than bytes: what is lost, what would free it.
+fn tells_more(id: &str) -> bool {
+    matches!(id, "finalizers" | "gc")
 }
 
 /// For each two findings, the earlier first, the bytes that both save.

@@ -94,7 +94,7 @@ impl Made {
             let type_index = self.objects[*from as usize].0;
             let same = |l: &LinkLabel| (l.type_index, l.kind, &l.name, l.certain) == (type_index, *kind, name, *certain);
             let at = labels.iter().position(same).unwrap_or_else(|| {
-                labels.push(LinkLabel { type_index, kind: *kind, name: name.clone(), certain: *certain, count: 0 });
+                labels.push(LinkLabel { type_index, kind: *kind, name: name.clone(), certain: *certain, traversed: true, count: 0 });
                 labels.len() - 1
             });
             labels[at].count += 1;

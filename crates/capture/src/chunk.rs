@@ -257,6 +257,7 @@ impl<'m> Making<'_, '_, '_, 'm> {
                     handlers::Inside::Try => snapshot::Inside::Try,
                     handlers::Inside::Except => snapshot::Inside::Except,
                 }),
+                begun: call.begun,
             })),
             // A torn one was counted as a gap by the first walk.
             Kind::Weakref => self.said.weakrefs.extend(weak_link(heap, o).ok().map(|link| WeakRow {

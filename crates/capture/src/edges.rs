@@ -28,6 +28,8 @@ pub(crate) struct Edge {
     /// The key's object, of a dict's value.
     pub(crate) key: Addr,
     pub(crate) certain: bool,
+    /// Whether the holder's `tp_traverse` tells the collector of it; of what a scan found it is taken to.
+    pub(crate) traversed: bool,
     /// Whether it is held by it at all: values of a dict may stand in the instance's block and be told by the instance.
     pub(crate) held: bool,
 }
@@ -58,7 +60,7 @@ impl<F: FnMut(Edge)> Teller<F> {
     }
 
     #[inline]
-    fn tell(&mut self, to: Addr, label: Label, certain: bool) {
+    fn tell(&mut self, to: Addr, label: Label, certain: bool, traversed: bool) {
         let small = |i: u64| u32::try_from(i).unwrap_or(u32::MAX);
         let mut key_at = Addr::NULL;
         let (kind, name, position) = match label {
@@ -87,27 +89,37 @@ impl<F: FnMut(Edge)> Teller<F> {
             Label::Scanned(at) | Label::ScannedBlock(at) => (LinkKind::Scanned, NameAt::None, at),
         };
         let position = if kind == LinkKind::Attribute { 0 } else { position };
-        (self.each)(Edge { to, kind, name, position, key: key_at, certain, held: true });
+        (self.each)(Edge { to, kind, name, position, key: key_at, certain, traversed, held: true });
     }
 }
 
 impl<F: FnMut(Edge)> Visitor for Teller<F> {
     #[inline]
     fn reference(&mut self, to: Addr, label: Label) {
-        self.tell(to, label, true);
+        self.tell(to, label, true, true);
     }
     #[inline]
     fn hidden(&mut self, to: Addr, label: Label) {
-        self.tell(to, label, true);
+        self.tell(to, label, true, false);
     }
     #[inline]
     fn scanned(&mut self, to: Addr, label: Label) {
-        self.tell(to, label, false);
+        // A stack whose depth is unknown is a running frame's, of which the collector is told nothing.
+        self.tell(to, label, false, matches!(label, Label::Scanned(_) | Label::ScannedBlock(_)));
     }
     #[inline]
     fn weak(&mut self, to: Addr, label: Label) {
         if let (Label::Value(key), true) = (label, self.with_values_held_elsewhere) {
-            (self.each)(Edge { to, kind: LinkKind::Value, name: NameAt::None, position: 0, key, certain: true, held: false });
+            (self.each)(Edge {
+                to,
+                kind: LinkKind::Value,
+                name: NameAt::None,
+                position: 0,
+                key,
+                certain: true,
+                traversed: false,
+                held: false,
+            });
         }
     }
     fn owns(&mut self, _: Addr, _: u64) {}

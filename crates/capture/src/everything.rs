@@ -3,10 +3,12 @@
 //! together.
 
 use cpython::types::TypeInfo;
-use cpython::{lines, roots};
+use cpython::{collector, lines, roots};
 use graph::Edges;
 use snapshot::file::{Draft, FileError};
-use snapshot::{Content, Coverage, Details, FrameRow, Graph, KeyNote, KnownFacts, LabelPlaces, Objects, RegionRow, RootLink, ThreadRow};
+use snapshot::{
+    CollectorState, Content, Coverage, Details, FrameRow, Graph, KeyNote, KnownFacts, LabelPlaces, Objects, RegionRow, RootLink, ThreadRow,
+};
 
 use crate::briefs;
 use crate::chunk::{code_facts, Plain, Rows, Walk};
@@ -17,6 +19,7 @@ use crate::ids::{self, Ids};
 use crate::labels::Labels;
 use crate::reach::Reached;
 use crate::rooted::{root_edges, RootEdge};
+use crate::world::World;
 
 /// Writes objects and references of all that was reached into `draft`; gives what else its file keeps.
 ///
@@ -138,7 +141,44 @@ fn small(reached: &Reached<'_, '_>, ids: &Ids<'_, '_>, details: &mut Details) {
         })
         .collect();
     (details.threads, details.frames) = threads(reached);
+    details.collectors = collectors(reached.world());
     details.regions = reached.world().source.mappings.iter().map(region).collect();
+}
+
+/// The collector of each interpreter; to 3.8 all have one.
+fn collectors(world: &World<'_>) -> Vec<CollectorState> {
+    let layout = world.heap.layout;
+    let mut seen = Vec::new();
+    let mut all = Vec::new();
+    for (number, &interpreter) in world.interpreters.iter().enumerate() {
+        let at = layout.gc_state(world.runtime, interpreter);
+        if seen.contains(&at) {
+            continue;
+        }
+        seen.push(at);
+        let Ok(state) = collector::state(&world.heap, world.runtime, interpreter) else { continue };
+        let generation = |g: collector::Generation| snapshot::Generation {
+            threshold: g.threshold,
+            count: g.count,
+            collections: g.collections,
+            collected: g.collected,
+            uncollectable: g.uncollectable,
+        };
+        all.push(CollectorState {
+            interpreter: roots::interpreter_number(&world.heap, interpreter).unwrap_or(number as u32),
+            enabled: state.enabled,
+            debug: state.debug,
+            collecting: state.collecting,
+            incremental: layout.incremental,
+            generations: state.generations.map(generation),
+            long_lived: state.long_lived,
+            garbage: state.garbage,
+            callbacks: state.callbacks,
+            untracks_dicts: layout.rules.dicts_are_untracked,
+            unbegun_generators_keep_frame: layout.rules.unbegun_generators_keep_frame,
+        });
+    }
+    all
 }
 
 /// What the length of a type's instances counts.

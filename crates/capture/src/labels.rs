@@ -22,6 +22,7 @@ pub(crate) struct Key {
     kind: LinkKind,
     name: NameAt,
     certain: bool,
+    traversed: bool,
 }
 
 /// The labels of one chunk, in the order in which they are met.
@@ -37,7 +38,7 @@ impl Local {
     /// The number of a label within the chunk. `nth`: which reference of its object this is.
     #[inline]
     pub(crate) fn number(&mut self, kind_of_holder: u32, nth: usize, e: &Edge) -> u32 {
-        let key = Key { kind_of_holder, kind: e.kind, name: e.name, certain: e.certain };
+        let key = Key { kind_of_holder, kind: e.kind, name: e.name, certain: e.certain, traversed: e.traversed };
         let guess = self.guesses.get(kind_of_holder as usize).and_then(|g| g.get(nth % GUESSES)).copied().unwrap_or(u32::MAX);
         if self.keys.get(guess as usize) == Some(&key) {
             return guess;
@@ -68,7 +69,7 @@ pub(crate) struct Labels {
     /// In the order of their numbers.
     pub(crate) all: Vec<LinkLabel>,
     by_key: FxHashMap<Key, u32>,
-    by_name: FxHashMap<(u32, LinkKind, Option<String>, bool), u32>,
+    by_name: FxHashMap<(u32, LinkKind, Option<String>, bool, bool), u32>,
 }
 
 impl Labels {
@@ -94,11 +95,11 @@ impl Labels {
             coverage.add_gap(GapKind::BoundHit, 1);
             name = Some("?".to_owned());
         }
-        let label = (key.kind_of_holder, key.kind, name, key.certain);
+        let label = (key.kind_of_holder, key.kind, name, key.certain, key.traversed);
         let next = self.all.len() as u32;
         let number = *self.by_name.entry(label.clone()).or_insert(next);
         if number == next {
-            self.all.push(LinkLabel { type_index: label.0, kind: label.1, name: label.2, certain: label.3, count: 0 });
+            self.all.push(LinkLabel { type_index: label.0, kind: label.1, name: label.2, certain: label.3, traversed: label.4, count: 0 });
         }
         if !full {
             self.by_key.insert(key, number);

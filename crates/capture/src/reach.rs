@@ -7,13 +7,14 @@ use std::sync::OnceLock;
 
 use cpython::heap::TypeCache;
 use cpython::layout::rules::Immortality;
+use cpython::layout::Fields;
 use cpython::types::TypeInfo;
 use cpython::visit::Visitor;
 use cpython::{roots, Obj};
 use memory::{Addr, Memory};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
-use snapshot::{ClassRow, Collector, Content, Coverage, Found, GapKind, Known, Objects, Snapshot, Target, Type};
+use snapshot::{ClassRow, Collector, Content, Coverage, Finalizer, Found, GapKind, Known, Objects, Snapshot, Target, Type};
 
 use crate::arenas::{Bits, Dirty};
 use crate::outside::{Outside, Statics};
@@ -193,7 +194,17 @@ impl<'w, 'm> Reached<'w, 'm> {
     /// The classes, in the order of the types' rows.
     pub(crate) fn classes(&self) -> Vec<ClassRow> {
         let heap = &self.shared.world.heap;
-        let row = |t: &TypeInfo| ClassRow { address: t.addr, name: t.name.clone(), first_line: cpython::names::class_line(heap, t.addr) };
+        let set = |t: &TypeInfo, offset: u64| heap.image.u64(t.addr + offset).is_ok_and(|word| word != 0);
+        let row = |t: &TypeInfo| ClassRow {
+            address: t.addr,
+            name: t.name.clone(),
+            first_line: cpython::names::class_line(heap, t.addr),
+            finalizer: match () {
+                () if set(t, Fields::TP_DEL) => Finalizer::Legacy,
+                () if set(t, Fields::TP_FINALIZE) => Finalizer::Safe,
+                () => Finalizer::None,
+            },
+        };
         self.tally.iter().map(|(t, _)| row(t)).collect()
     }
 

@@ -27,6 +27,8 @@ pub struct Call {
     pub line: Option<u32>,
     /// What it stands in.
     pub inside: Option<Inside>,
+    /// It ran at least to its first pause.
+    pub begun: bool,
 }
 
 /// What a generator, coroutine or async generator says of itself; `None` of anything else and of those that are at their end.
@@ -48,6 +50,10 @@ pub fn call(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo) -> Option<Call> {
         globals: heap.image.addr(frame + globals).ok()?,
         line: lines::current_line(heap, frame),
         inside: inside(heap, frame, code),
+        begun: match f.gen.gi_frame_state {
+            Some(at) if heap.layout.iframe.is_some() => o.u8(at).ok()? as i8 != heap.layout.rules.generators.created,
+            _ => lines::last_instruction(heap, frame).is_none_or(|at| at >= 0),
+        },
     })
 }
 

@@ -2,12 +2,13 @@
 //! what it refers to.
 //!
 //! Holds: [`layout`] (tables, rules, proof: the only home of versions), [`objects`] (decoders), [`types`] (what a
-//! type object says), [`roots`] (interpreters, threads, frames).
+//! type object says), [`roots`] (interpreters, threads, frames), [`collector`] (its switches and statistics).
 //! Never does: IO, stops, allocators.
 
 #![forbid(unsafe_code)]
 
 pub mod calls;
+pub mod collector;
 pub mod handlers;
 pub mod heap;
 pub mod layout;

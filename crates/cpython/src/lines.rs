@@ -36,7 +36,7 @@ pub fn current_line(heap: &Heap<'_>, frame: Addr) -> Option<u32> {
 }
 
 /// `f_lasti`, negative before the first.
-fn last_instruction(heap: &Heap<'_>, frame: Addr) -> Option<i64> {
+pub(crate) fn last_instruction(heap: &Heap<'_>, frame: Addr) -> Option<i64> {
     heap.image.i32(frame + heap.layout.table.offset("PyFrameObject", "f_lasti")?).ok().map(i64::from)
 }
 

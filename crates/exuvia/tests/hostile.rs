@@ -183,6 +183,7 @@ fn no_command_writes_what_a_terminal_obeys() {
                 vec!["weakrefs", target],
                 vec!["slots", target],
                 vec!["containers", target],
+                vec!["gc", target],
                 vec!["path", target, &names.session],
                 vec!["sizes", target, &names.session, &names.global],
             ];
@@ -241,8 +242,21 @@ fn no_command_writes_what_a_terminal_obeys() {
 
 /// Runs a command in each form; every answer, and every refusal, is harmless. Gives the text.
 fn asked(release: &str, words: &[&str], whole: bool) -> String {
-    const LISTS: [&str; 12] =
-        ["types", "objects", "retained", "refcounts", "cycles", "finalizers", "weakrefs", "slots", "containers", "path", "diff", "explain"];
+    const LISTS: [&str; 13] = [
+        "types",
+        "objects",
+        "retained",
+        "refcounts",
+        "cycles",
+        "finalizers",
+        "weakrefs",
+        "slots",
+        "containers",
+        "gc",
+        "path",
+        "diff",
+        "explain",
+    ];
     let told = |extra: &[&str]| format!("{release}: exuvia {words:?} {extra:?}");
     let command = words.first().copied().unwrap_or_default();
     let all: &[&str] = if command == "explain" { &["--all"] } else { &["--limit", "0"] };

@@ -7,8 +7,8 @@ use common::{exuvia, may_trace, ran, run, Started};
 use testbed::Scratch;
 
 /// Commands that take a target alone.
-const OF_A_TARGET: [&str; 10] =
-    ["types", "objects", "explain", "retained", "refcounts", "cycles", "finalizers", "weakrefs", "slots", "containers"];
+const OF_A_TARGET: [&str; 11] =
+    ["types", "objects", "explain", "retained", "refcounts", "cycles", "finalizers", "weakrefs", "slots", "containers", "gc"];
 
 #[test]
 fn each_command_refuses_what_it_cannot_do_in_three_lines() {

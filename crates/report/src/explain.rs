@@ -77,7 +77,7 @@ fn proof(explanation: &Explanation, style: &Style) -> (&'static str, String) {
     let is_live = matches!(style.again, Again::Pid(_));
     match first.id {
         "retained" if is_live => ("see it grow", style.again.line("diff", &["--every", "10s", "--times", "3"])),
-        id @ ("ledger" | "cycles" | "refcounts" | "finalizers" | "weakrefs" | "slots") => ("see it", style.again.line(id, &[])),
+        id @ ("ledger" | "cycles" | "refcounts" | "finalizers" | "weakrefs" | "gc" | "slots") => ("see it", style.again.line(id, &[])),
         _ => ("see it", style.again.line("retained", &[])),
     }
 }

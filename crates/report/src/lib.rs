@@ -16,6 +16,7 @@ pub mod diff;
 pub mod doctor;
 pub mod explain;
 pub mod finalizers;
+pub mod gc;
 mod head;
 mod json;
 pub mod ledger;

@@ -4,7 +4,7 @@
 
 use memory::Addr;
 
-use crate::KeyNote;
+use crate::{CollectorState, KeyNote};
 
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +37,8 @@ pub struct Details {
     pub bounds: Vec<BoundRow>,
     /// Weak references, in the order of their rows; `None` where the look did not keep them: a folder of an earlier program.
     pub weakrefs: Option<Vec<WeakRow>>,
+    /// The cyclic collectors, one for each interpreter; none where an earlier program wrote the folder.
+    pub collectors: Vec<CollectorState>,
 }
 
 impl Details {
@@ -86,6 +88,8 @@ pub struct LinkLabel {
     pub name: Option<String>,
     /// Whether a field says so, or a scan found it.
     pub certain: bool,
+    /// Whether the cyclic collector is told of it.
+    pub traversed: bool,
     /// How many references have it.
     pub count: u64,
 }
@@ -245,6 +249,35 @@ pub struct ClassRow {
     pub name: String,
     /// The line on which its statement begins, decorators included: `__firstlineno__`, which it has from 3.13 on.
     pub first_line: Option<u32>,
+    /// What runs when an instance goes.
+    pub finalizer: Finalizer,
+}
+
+/// What a type has to run when an instance goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Finalizer {
+    /// Nothing.
+    #[default]
+    None,
+    /// `tp_finalize` (PEP 442): `__del__` of Python, and types of C. The collector runs it.
+    Safe,
+    /// `tp_del`, of C alone: the collector leaves such garbage as it is.
+    Legacy,
+}
+
+impl Finalizer {
+    /// The word of the file; nothing for nothing.
+    pub fn word(self) -> Option<&'static str> {
+        match self {
+            Finalizer::None => None,
+            Finalizer::Safe => Some("tp_finalize"),
+            Finalizer::Legacy => Some("tp_del"),
+        }
+    }
+
+    pub(crate) fn of_word(word: Option<&str>) -> Finalizer {
+        [Finalizer::Safe, Finalizer::Legacy].into_iter().find(|f| f.word() == word).unwrap_or_default()
+    }
 }
 
 /// A generator, coroutine or async generator that is not at its end.
@@ -262,6 +295,8 @@ pub struct CallRow {
     pub line: Option<u32>,
     /// What it stands in, which may run when it goes.
     pub inside: Option<Inside>,
+    /// Whether it ran at least to its first pause.
+    pub begun: bool,
 }
 
 /// What a call that waits stands in. In the order in which one is told where there are several.

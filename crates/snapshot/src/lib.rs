@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod collector;
 mod column;
 mod coverage;
 mod details;
@@ -23,11 +24,12 @@ mod objects;
 mod target;
 mod types;
 
+pub use collector::{CollectorState, Generation};
 pub use column::{Column, LabelPlaces, Number};
 pub use coverage::{Coverage, Gap, GapKind};
 pub use details::{
-    BoundRow, CallRow, ClassRow, CodeRow, Content, Details, FrameRow, Inside, LinkKind, LinkLabel, ModuleRow, RegionRow, RootLink,
-    RootPlace, TaskRow, ThreadRow, WeakRow,
+    BoundRow, CallRow, ClassRow, CodeRow, Content, Details, Finalizer, FrameRow, Inside, LinkKind, LinkLabel, ModuleRow, RegionRow,
+    RootLink, RootPlace, TaskRow, ThreadRow, WeakRow,
 };
 pub use diagnosis::{Check, Diagnosis, Outlook, Python, PythonProcess, Room, Subject, Verdict};
 pub use facts::{Attributes, Facts, Form, KeyNote, Shape};

@@ -9,6 +9,8 @@ pub struct Target {
     pub python: String,
     /// When it started, in clock ticks since boot: with the PID it names one process. `None` in folders of earlier programs.
     pub started: Option<u64>,
+    /// For how long it had run, in seconds. `None` in folders of earlier programs.
+    pub age_s: Option<f64>,
     /// How its layout was proved: `proved by structure, table from 3.12.1`.
     pub build: String,
     /// The file that the process runs, as the kernel names it.

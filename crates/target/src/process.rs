@@ -70,6 +70,14 @@ impl Process {
         self.start_time
     }
 
+    /// For how long it has run by the machine's clock, in seconds.
+    pub fn age_s(&self) -> Option<f64> {
+        // The unit of /proc/PID/stat, USER_HZ, which is 100 on x86-64 (proc(5), sysconf(_SC_CLK_TCK)).
+        const TICKS_A_SECOND: f64 = 100.0;
+        let uptime: f64 = std::fs::read_to_string("/proc/uptime").ok()?.split(' ').next()?.parse().ok()?;
+        Some((uptime - self.start_time as f64 / TICKS_A_SECOND).max(0.0))
+    }
+
     /// What it has mapped now, by address.
     pub fn mappings(&self) -> Result<Vec<Mapping>, TargetError> {
         Ok(parse_maps(&read_proc(self.pid, "maps")?))

@@ -140,7 +140,8 @@ impl Group<'_> {
             }
             Who::Each(row, kind, name, within) => {
                 let type_name = ownership.type_row_name(row).to_owned();
-                let label = snapshot::LinkLabel { type_index: row, kind, name: name.map(str::to_owned), certain: true, count: 0 };
+                let label =
+                    snapshot::LinkLabel { type_index: row, kind, name: name.map(str::to_owned), certain: true, traversed: true, count: 0 };
                 let step = match kind {
                     LinkKind::Index => "[…]".to_owned(),
                     _ => written(&snapshot::Link { target: 0, label: &label, nth: 0 }),

@@ -1,12 +1,50 @@
 //! The proof of the collector: its state and its lists.
 //!
-//! Holds: [`collector`]. Never: decodes an object (that is `proof`).
+//! Holds: [`collector`], and [`Places`]: where the fields behind the generations are. Never: decodes an object (that is `proof`).
 //! Sources: struct _gc_runtime_state in Include/internal/pycore_gc.h; Modules/gcmodule.c (3.12+: Python/gc.c), update_refs.
 
 use memory::{Addr, Fault, Image, Memory};
 
+use crate::collector::Rings;
+
 use super::proof::{fail, Failure, Identity, Moment};
 use super::{incremental, Fields, Layout};
+
+/// Where fields of the collector's state are that follow from those of the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// The flags of `gc.set_debug`: behind `enabled` in every release.
+    pub debug: u64,
+    /// The statistics: behind the permanent generation in every release; in 3.15 their address.
+    pub stats: u64,
+    /// Their form where they stand elsewhere.
+    pub stats_rings: Option<Rings>,
+    /// `collections` within an entry; `collected` and `uncollectable` follow.
+    pub collections: u64,
+    /// `long_lived_total`; `long_lived_pending` follows.
+    pub long_lived: Option<u64>,
+}
+
+impl Layout {
+    /// Where the rest of the collector's state is. To 3.13 `long_lived_total` follows `callbacks`; 3.14.5 put both counts back behind what
+    /// the incremental collector had added (`heap_size` and three more words, gh-148726), 3.15 has `heap_size` alone between.
+    pub fn collector_places(&self) -> Places {
+        let gc = &self.at.gc;
+        let rings = self.table.size("gc_generation_stats").filter(|bytes| *bytes > 24).map(|entry| Rings { entry, young: 11, old: 3 });
+        let between = match (rings, self.rules.dicts_are_untracked) {
+            (Some(_), _) => 16,
+            (None, false) => 32,
+            (None, true) => 8,
+        };
+        Places {
+            debug: gc.enabled + 4,
+            stats: gc.permanent_generation + 24,
+            stats_rings: rings,
+            collections: self.table.offset("gc_generation_stats", "collections").unwrap_or(0),
+            long_lived: (!self.incremental).then_some(gc.callbacks + between),
+        }
+    }
+}
 
 /// Nodes of each list that are walked from either end.
 const SAMPLE: usize = 10_000;

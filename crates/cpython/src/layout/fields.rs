@@ -77,6 +77,10 @@ impl Fields {
     pub const GC_HEAD: u64 = 16;
     /// Offset of `PyMemberDef.type`, an int after the name in every series.
     pub const MEMBER_TYPE: u64 = 8;
+    /// Offset of `PyTypeObject.tp_del`, the same in every series; so is the next.
+    pub const TP_DEL: u64 = 376;
+    /// Offset of `PyTypeObject.tp_finalize`.
+    pub const TP_FINALIZE: u64 = 392;
     /// Offset of `ob_type`.
     pub const OB_TYPE: u64 = 8;
     /// Offset of `ob_size` in var-sized objects.

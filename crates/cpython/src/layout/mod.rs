@@ -14,6 +14,7 @@ mod table;
 
 use memory::Addr;
 
+pub use collector::Places;
 pub use fields::*;
 pub use rules::Rules;
 pub use table::{Release, Table};

@@ -43,6 +43,8 @@ pub enum FrameForm {
 pub struct GeneratorStates {
     /// Smallest `gi_frame_state` at which the frame's contents are no more: 4, and 5 from 3.15, which counts from 0.
     pub cleared_from: i8,
+    /// The state of one that has not begun: -2 in 3.11 and 3.12, -3 in 3.13 and 3.14 (which tell `yield from` apart), 0 in 3.15.
+    pub created: i8,
     /// The collector is told of the code all the same: 3.14+ (`gen_traverse`).
     pub code_visible: bool,
 }
@@ -132,6 +134,13 @@ pub struct Rules {
     pub more_is_sized: bool,
     /// Picklers and unpicklers visit what stands in their memo: 3.11.7+, 3.12.1+, 3.13+ (bpo-41422).
     pub picklers_visit_memo: bool,
+    /// A dict that was made of inline values is visited, and the values through it: 3.13.1+; 3.13.0 visits them on the instance alone
+    /// (gh-130327 tells of both).
+    pub inline_values_seen_through_dict: bool,
+    /// A full collection untracks dicts that hold nothing that it tracks: ≤3.13 (`untrack_dicts`; gh-127010).
+    pub dicts_are_untracked: bool,
+    /// Closing a generator that has not begun leaves its frame as it is: 3.12 and 3.13 (`gen_close`).
+    pub unbegun_generators_keep_frame: bool,
 }
 
 /// Where pymalloc keeps its state.
@@ -177,7 +186,15 @@ impl Rules {
             stack_refs: from(14),
             frame_owner_most: if release.minor == 14 { 4 } else { 3 },
             opcodes: u32::from(release.minor),
-            generators: GeneratorStates { cleared_from: if from(15) { 5 } else { 4 }, code_visible: from(14) },
+            generators: GeneratorStates {
+                cleared_from: if from(15) { 5 } else { 4 },
+                created: match release.minor {
+                    0..=12 => -2,
+                    13 | 14 => -3,
+                    _ => 0,
+                },
+                code_visible: from(14),
+            },
             ints: if from(12) { IntForm::Tag } else { IntForm::SignedSize },
             int_zero_has_digit: from(11),
             int_counts_basicsize: from(12),
@@ -207,6 +224,9 @@ impl Rules {
             more_is_visited: from(14),
             more_is_sized: from(15),
             picklers_visit_memo: from(13) || (release.minor == 12 && release.micro >= 1) || (release.minor == 11 && release.micro >= 7),
+            inline_values_seen_through_dict: from(14) || (release.minor == 13 && release.micro >= 1),
+            dicts_are_untracked: !from(14),
+            unbegun_generators_keep_frame: matches!(release.minor, 12 | 13),
         })
     }
 }

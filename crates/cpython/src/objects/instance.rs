@@ -3,11 +3,12 @@
 //!
 //! Sources: `subtype_traverse` in `Objects/typeobject.c`; `Objects/object_layout.md` of 3.12 and 3.13.
 
-use memory::{Addr, Fault};
+use memory::{Addr, Fault, Memory};
 
 use super::dict;
 use crate::heap::{Heap, Obj};
 use crate::layout::rules::ManagedDict;
+use crate::layout::Fields;
 use crate::types::{flags, DictAt, TypeInfo};
 use crate::visit::{Label, Visitor};
 
@@ -103,33 +104,45 @@ fn attributes<V: Visitor>(heap: &Heap<'_>, t: &TypeInfo, values: Addr, v: &mut V
         return Ok(());
     }
     let array = heap.image.slice(values, keys.used as usize * 8)?;
-    tell(&keys, array, v);
+    tell(&keys, array, true, v);
     Ok(())
 }
 
-/// Values in the body after `tp_basicsize`: 3.13+. While they are valid the collector sees them here, and sees neither
-/// the dictionary that may have been made of them nor them through it (`PyObject_VisitManagedDict`, `dict_traverse` in
-/// Objects/dictobject.c). Whether they are valid.
+/// Values in the body after `tp_basicsize`: 3.13+. While they are valid they are told here. The collector of 3.13.0 sees them here too, and
+/// neither the dictionary that may have been made of them nor them through it; later ones see them through it
+/// (`PyObject_VisitManagedDict`, `dict_traverse` in Objects/dictobject.c). Whether they are valid.
 fn inline_attributes<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, dict: Addr, v: &mut V) -> Result<bool, Fault> {
     let header = o.bytes(t.basic, 4)?;
     let (capacity, valid) = (u64::from(header[0]), header[3] != 0);
     if !valid {
         return Ok(false);
     }
+    let through_dict = heap.layout.rules.inline_values_seen_through_dict;
     if !dict.is_null() {
-        v.hidden(dict, Label::Field("__dict__"));
+        if through_dict {
+            v.reference(dict, Label::Field("__dict__"));
+        } else {
+            v.hidden(dict, Label::Field("__dict__"));
+        }
     }
+    // A dict that is on no list is not asked, and nobody else tells of the values then (gh-133543).
+    let visible = dict.is_null() || !through_dict || heap.image.u64(dict - Fields::GC_HEAD).is_ok_and(|next| next != 0);
     let keys = dict::keys(heap, t.cached_keys)?;
     let array = o.bytes(t.basic + 8, keys.used.min(capacity) * 8)?;
-    tell(&keys, array, v);
+    tell(&keys, array, visible, v);
     Ok(true)
 }
 
-fn tell<V: Visitor>(keys: &dict::Keys<'_>, array: &[u8], v: &mut V) {
+fn tell<V: Visitor>(keys: &dict::Keys<'_>, array: &[u8], visible: bool, v: &mut V) {
     for (i, word) in array.chunks_exact(8).enumerate() {
         let to = Addr(u64::from_le_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]));
-        if !to.is_null() {
+        if to.is_null() {
+            continue;
+        }
+        if visible {
             v.reference(to, Label::Attribute(keys.key(i)));
+        } else {
+            v.hidden(to, Label::Attribute(keys.key(i)));
         }
     }
 }

@@ -5,6 +5,7 @@ mod containers;
 mod counts;
 mod diff;
 mod explain;
+mod gc;
 mod ledger;
 mod names;
 mod weakrefs;
@@ -24,6 +25,7 @@ pub(crate) use self::containers::Containers;
 pub(crate) use self::counts::{Finalizers, Refcounts};
 pub(crate) use self::diff::{Compared, Diff};
 pub(crate) use self::explain::{Cycles, Explain, Retained, Slots};
+pub(crate) use self::gc::Gc;
 pub(crate) use self::ledger::Ledger;
 pub(crate) use self::names::{Path, Sizes};
 pub(crate) use self::weakrefs::Weakrefs;
@@ -55,7 +57,7 @@ const SHORT_HELP: &str = "\
 See      what a Python process holds: types, objects, object, snapshot, doctor
 Explain  who holds it, run the first one first:
          explain, ledger, retained, refcounts, cycles, path, finalizers,
-         weakrefs, sizes
+         weakrefs, gc, sizes
 Shrink   what would make it smaller: containers, slots
 Prove    the difference: diff
 
@@ -79,6 +81,7 @@ Explain: who holds it
   path        why something is alive: its ways from roots
   finalizers  what runs code when it goes, and what is lost
   weakrefs    weak references and containers, and what pins them
+  gc          the collector: what it did, what it would find, what to set
   sizes       how big something is: own, footprint, deep, retained
 
 Shrink: what would make it smaller
@@ -130,6 +133,7 @@ pub(crate) enum Command {
     Path(Path),
     Finalizers(Finalizers),
     Weakrefs(Weakrefs),
+    Gc(Gc),
     Sizes(Sizes),
     Containers(Containers),
     Slots(Slots),

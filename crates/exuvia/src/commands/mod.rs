@@ -6,6 +6,7 @@ mod diff;
 mod doctor;
 mod explain;
 mod finalizers;
+mod gc;
 mod ledger;
 mod list;
 mod object;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Finalizers(args)) => finalizers::run(&args),
         Some(Command::Containers(args)) => containers::run(&args),
         Some(Command::Weakrefs(args)) => weakrefs::run(&args),
+        Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Slots(args)) => slots::run(&args),
         Some(Command::Sizes(args)) => sizes::run(&args),
         Some(Command::Diff(args)) => diff::run(&args),

@@ -107,6 +107,7 @@ impl Call<'_> {
         let mut captured = attempt.outcome.map_err(|e| refusals::capture(Some(pid), &e))?;
         attempt.facts.fill(&mut captured.snapshot, &process.exe(), pid, &attempt.spent);
         captured.snapshot.target.started = Some(process.start_time());
+        captured.snapshot.target.age_s = process.age_s();
         Ok(captured)
     }
 
@@ -157,7 +158,7 @@ impl Call<'_> {
         let pid = launched.pid();
         let progress = Progress::start("reading what the program has mapped");
         let process = launched.process().map_err(refusals::target)?;
-        let (exe, start_time) = (process.exe(), process.start_time());
+        let (exe, start_time, age_s) = (process.exe(), process.start_time(), process.age_s());
         let pythons = self.pythons(process)?;
         let options = self.take_options(process, &pythons);
         progress.step("copying its memory");
@@ -166,6 +167,7 @@ impl Call<'_> {
         let mut captured = self.capture(&taken, &pythons, &exe, pid).map_err(|e| refusals::capture(Some(pid), &e))?;
         Facts::of(&taken).fill(&mut captured.snapshot, &exe, pid, &Spent::of(taken.cost()));
         captured.snapshot.target.started = Some(start_time);
+        captured.snapshot.target.age_s = age_s;
         Ok((captured, moment))
     }
 

@@ -39,13 +39,15 @@ pub(crate) struct Told {
     inline: Vec<u64>,
     /// The dict that shares them, as the instance knows it; their values, as the dict does.
     sharing: Vec<u64>,
+    /// It tells of that dict too.
+    has_dict: bool,
 }
 
 impl Told {
     /// Inline attributes stand in one place and are held once; the decoders give them to the instance. An interpreter that lets the
     /// dict tell of them says the same in other words.
     fn shared_attributes(&mut self, dict_tells: bool) {
-        if dict_tells && !self.sharing.is_empty() {
+        if dict_tells && (self.has_dict || !self.sharing.is_empty()) {
             // Each as often as it is an attribute: an attribute may be the instance's class, which is held for its own sake too.
             for to in &self.inline {
                 if let Some(at) = self.visible.iter().position(|held| held == to) {
@@ -140,6 +142,7 @@ impl Visitor for Told {
         if let Label::Attribute(_) = label {
             self.inline.push(to.0);
         }
+        self.has_dict |= label == Label::Field("__dict__");
         self.held.push((to, word(label)));
     }
 

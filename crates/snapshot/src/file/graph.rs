@@ -109,9 +109,10 @@ impl Small {
         let columns = columns.zip(self.some(t, "code")?).zip(self.some(t, "globals")?).zip(t.optional_u32s("line")?);
         let words = if t.has("inside") { t.optional_texts("inside")? } else { Vec::new() };
         let mut inside = words.into_iter().map(|word| Inside::ALL.into_iter().find(|inside| Some(inside.word()) == word.as_deref()));
+        let mut begun = if t.has("begun") { t.flags("begun")? } else { Vec::new() }.into_iter();
         let row = |((((object, name), code), globals), line)| {
             let inside = inside.next().flatten();
-            CallRow { object, name, code, globals, line, inside }
+            CallRow { object, name, code, globals, line, inside, begun: begun.next().unwrap_or(true) }
         };
         Ok(columns.map(row).collect())
     }

@@ -130,13 +130,17 @@ fn kind(word: &str) -> Result<LinkKind, String> {
 pub(crate) fn labels(t: &Table, types: usize) -> Result<Vec<LinkLabel>, String> {
     let columns = t.u32s("type")?.into_iter().zip(t.texts("kind")?).zip(t.optional_texts("name")?);
     let rest = t.flags("certain")?.into_iter().zip(t.u64s("count")?);
+    // The first programs that wrote folders did not write it; questions about the collector say that it is missing.
+    let traversed = if t.has("traversed") { t.flags("traversed")? } else { Vec::new() };
     columns
         .zip(rest)
-        .map(|(((type_index, word), name), (certain, count))| {
+        .enumerate()
+        .map(|(i, (((type_index, word), name), (certain, count)))| {
+            let traversed = traversed.get(i).copied().unwrap_or(true);
             if type_index as usize >= types {
                 return Err("a label is of a type that is not there".to_string());
             }
-            Ok(LinkLabel { type_index, kind: kind(&word)?, name, certain, count })
+            Ok(LinkLabel { type_index, kind: kind(&word)?, name, certain, traversed, count })
         })
         .collect()
 }

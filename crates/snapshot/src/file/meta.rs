@@ -2,7 +2,7 @@
 
 use memory::Bytes;
 
-use crate::{Coverage, GapKind, KeyNote, Ledger, Mode, Moment, Target};
+use crate::{CollectorState, Coverage, GapKind, KeyNote, Ledger, Mode, Moment, Target};
 
 /// The rows, in a fixed order; what is not known has none.
 pub(crate) fn rows(target: &Target, coverage: &Coverage) -> Vec<(String, String)> {
@@ -11,6 +11,7 @@ pub(crate) fn rows(target: &Target, coverage: &Coverage) -> Vec<(String, String)
     let t = target;
     say("target.pid", t.pid.map(|v| v.to_string()));
     say("target.started", t.started.map(|v| v.to_string()));
+    say("target.age_s", t.age_s.map(|v| v.to_string()));
     say("target.python", Some(t.python.clone()));
     say("target.build", Some(t.build.clone()));
     say("target.executable", Some(t.executable.clone()));
@@ -69,6 +70,18 @@ pub(crate) fn ledger(rows: &[(String, String)]) -> Result<Option<Ledger>, String
     row.map(|(_, text)| serde_json::from_str(text).map_err(|e| format!("ledger: {e}"))).transpose()
 }
 
+/// The collectors, as one JSON list, likewise.
+pub(crate) fn collectors_row(collectors: &[CollectorState]) -> Option<(String, String)> {
+    Some(("collectors".to_string(), serde_json::to_string(collectors).ok()?))
+}
+
+/// The collectors that the rows hold; folders of earlier programs have none.
+pub(crate) fn collectors(rows: &[(String, String)]) -> Result<Vec<CollectorState>, String> {
+    let row = rows.iter().find(|(key, _)| key == "collectors");
+    let read = row.map(|(_, text)| serde_json::from_str(text).map_err(|e| format!("collectors: {e}")));
+    Ok(read.transpose()?.unwrap_or_default())
+}
+
 /// What the rows say. Keys that are not known are a later version's and are passed over.
 pub(crate) fn parse(rows: &[(String, String)]) -> Result<(Target, Coverage), String> {
     let get = |key: &str| rows.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
@@ -81,6 +94,7 @@ pub(crate) fn parse(rows: &[(String, String)]) -> Result<(Target, Coverage), Str
     let target = Target {
         pid: number("target.pid", get("target.pid"))?,
         started: number("target.started", get("target.started"))?,
+        age_s: number("target.age_s", get("target.age_s"))?,
         python: text("target.python"),
         build: text("target.build"),
         executable: text("target.executable"),
@@ -136,6 +150,7 @@ mod tests {
         let target = Target {
             pid: Some(7),
             started: Some(4711),
+            age_s: Some(12.5),
             python: "3.12.1".into(),
             mode: Mode::Fork,
             moment: Moment::BeforeFinalize,
@@ -152,6 +167,10 @@ mod tests {
         assert_eq!(ledger(&[ledger_row(&made).unwrap()]), Ok(Some(made)));
         assert_eq!(ledger(&[]), Ok(None));
         assert!(ledger(&[("ledger".into(), "{".into())]).is_err());
+        let some = vec![CollectorState { enabled: true, long_lived: Some((7, 8)), ..CollectorState::default() }];
+        assert_eq!(collectors(&[collectors_row(&some).unwrap()]), Ok(some));
+        assert_eq!(collectors(&[]), Ok(Vec::new()));
+        assert!(collectors(&[("collectors".into(), "[{}]".into())]).is_err());
         assert!(parse(&[]).is_err());
         assert!(parse(&[("coverage.objects".into(), "many".into())]).is_err());
     }

@@ -12,7 +12,7 @@ use super::inspect::{contents, inspect, labels, roots, row_at, Found};
 use super::known::known;
 use super::manifest::{self, Entry, Refused};
 use super::{meta, schema, FileError, Kind, FORMAT};
-use crate::{ClassRow, Collector, Column, Details, Known, Objects, Snapshot, State, Type};
+use crate::{ClassRow, Collector, Column, Details, Finalizer, Known, Objects, Snapshot, State, Type};
 
 /// A snapshot's folder whose list of checksums was read.
 #[derive(Debug)]
@@ -55,11 +55,15 @@ impl Reader {
     /// # Errors
     /// A file is damaged or cannot be read.
     pub fn types(&self) -> Result<Snapshot, FileError> {
-        let rows = self.table("meta", |t| Ok(t.texts("key")?.into_iter().zip(t.texts("value")?).collect::<Vec<_>>()))?;
+        let rows = self.meta_rows()?;
         let (target, coverage) = meta::parse(&rows).map_err(|why| damaged(&self.folder, "meta.parquet", &why))?;
         let types = self.table("types", types)?;
         let ledger = meta::ledger(&rows).map_err(|why| damaged(&self.folder, "meta.parquet", &why))?;
         Ok(Snapshot { target, coverage, types, ledger, ..Snapshot::default() })
+    }
+
+    fn meta_rows(&self) -> Result<Vec<(String, String)>, FileError> {
+        self.table("meta", |t| Ok(t.texts("key")?.into_iter().zip(t.texts("value")?).collect::<Vec<_>>()))
     }
 
     /// That, and every object.
@@ -114,6 +118,7 @@ impl Reader {
             tasks: self.later("tasks", |t| small.tasks(t))?,
             bounds: self.later("bounds", |t| small.bounds(t))?,
             weakrefs: self.later("weakrefs", |t| small.weakrefs(t))?,
+            collectors: self.right("meta", meta::collectors(&self.meta_rows()?))?,
             ..Details::default()
         };
         if let Some(objects) = &mut snapshot.objects {
@@ -287,7 +292,10 @@ fn types(t: &Table) -> Result<Vec<Type>, String> {
 fn classes(t: &Table, types: &[Type]) -> Result<Vec<ClassRow>, String> {
     let lines = if t.has("first_line") { t.optional_u32s("first_line")? } else { Vec::new() };
     let line = |i: usize| lines.get(i).copied().flatten();
-    Ok(types.iter().enumerate().map(|(i, t)| ClassRow { address: t.address, name: t.name.clone(), first_line: line(i) }).collect())
+    let words = if t.has("finalizer") { t.optional_texts("finalizer")? } else { Vec::new() };
+    let finalizer = |i: usize| Finalizer::of_word(words.get(i).and_then(|word| word.as_deref()));
+    let row = |(i, t): (usize, &Type)| ClassRow { address: t.address, name: t.name.clone(), first_line: line(i), finalizer: finalizer(i) };
+    Ok(types.iter().enumerate().map(row).collect())
 }
 
 pub(crate) fn objects(t: &Table, types: usize) -> Result<Objects, String> {

@@ -139,6 +139,11 @@ pub const TABLES: &[TableSpec] = &[
                 "what `objects.length` counts: `char`, `byte`, `item`; `hidden` for numbers, which have no length",
             ),
             added(optional("first_line", Kind::Code, "the line on which its class statement begins, `__firstlineno__`; NULL before 3.13")),
+            added(optional(
+                "finalizer",
+                Kind::Text,
+                "what runs when an instance goes: `tp_finalize` (`__del__`, and types of C), `tp_del` (of C, which the collector does not run)",
+            )),
         ],
     },
     TableSpec {
@@ -208,6 +213,7 @@ pub const TABLES: &[TableSpec] = &[
             optional("name", Kind::Text, "the name of the attribute, slot, field or variable"),
             column("certain", Kind::Flag, "whether a field says so; else a scan found it, and it may be a leftover"),
             column("count", Kind::Size, "how many references have it"),
+            added(column("traversed", Kind::Flag, "whether the cyclic collector is told of it (`tp_traverse`)")),
         ],
     },
     TableSpec {
@@ -295,6 +301,7 @@ pub const TABLES: &[TableSpec] = &[
             optional("globals", Kind::Row, "its globals, the `__dict__` of a module as a rule"),
             optional("line", Kind::Code, "the line on which it stands; its first one where it has not begun"),
             added(optional("inside", Kind::Text, "what it stands in: `finally`, `with`, `except`, or a `try` of which no more is known")),
+            added(column("begun", Kind::Flag, "whether it ran at least to its first pause")),
         ],
     },
     TableSpec {

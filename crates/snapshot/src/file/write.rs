@@ -37,6 +37,7 @@ pub(crate) fn groups(snapshot: &Snapshot, spec: &TableSpec, encoder: &Encoder) -
             let mut rows = meta::rows(&snapshot.target, &snapshot.coverage);
             rows.extend(snapshot.details.iter().flat_map(|d| meta::key_rows(&d.key)));
             rows.extend(snapshot.ledger.iter().filter_map(meta::ledger_row));
+            rows.extend(snapshot.details.iter().filter_map(|d| meta::collectors_row(&d.collectors)));
             let columns = [text(&rows, |r| &r.0), text(&rows, |r| &r.1)];
             encoder.groups(rows.len(), &columns)
         }
@@ -50,6 +51,7 @@ pub(crate) fn groups(snapshot: &Snapshot, spec: &TableSpec, encoder: &Encoder) -
                 texts(l, |l| l.name.as_deref()),
                 flag(l, |l| l.certain),
                 number(l, |l| l.count),
+                flag(l, |l| l.traversed),
             ];
             all(l.len(), &columns)
         }
@@ -99,6 +101,7 @@ pub(crate) fn groups(snapshot: &Snapshot, spec: &TableSpec, encoder: &Encoder) -
                 smalls(c, |c| c.globals),
                 smalls(c, |c| c.line),
                 texts(c, |c| c.inside.map(|inside| inside.word())),
+                flag(c, |c| c.begun),
             ];
             all(c.len(), &columns)
         }
@@ -127,7 +130,8 @@ pub(crate) fn groups(snapshot: &Snapshot, spec: &TableSpec, encoder: &Encoder) -
 fn types(t: &[Type], details: &crate::Details, encoder: &Encoder) -> ParquetResult<Vec<Vec<Chunk>>> {
     let content = |i: usize| details.contents.get(i).and_then(|c| c.word());
     let line = |i: usize| details.classes.get(i).and_then(|c| c.first_line);
-    let rows: Vec<(Option<&str>, Option<u32>)> = (0..t.len()).map(|i| (content(i), line(i))).collect();
+    let finalizer = |i: usize| details.classes.get(i).and_then(|c| c.finalizer.word());
+    let rows: Vec<(Option<&str>, Option<u32>, Option<&str>)> = (0..t.len()).map(|i| (content(i), line(i), finalizer(i))).collect();
     let columns = [
         row_number(),
         text(t, |t| &t.name),
@@ -138,6 +142,7 @@ fn types(t: &[Type], details: &crate::Details, encoder: &Encoder) -> ParquetResu
         text(t, |t| t.known.word()),
         texts(&rows, |r| r.0),
         smalls(&rows, |r| r.1),
+        texts(&rows, |r| r.2),
     ];
     encoder.groups(t.len(), &columns)
 }
