@@ -35,13 +35,13 @@ pub(crate) fn unit(t: &TypeInfo) -> Option<Unit> {
     match t.decoder.kind {
         Kind::Str => Some(Unit::Char),
         Kind::Tuple | Kind::List | Kind::Deque | Kind::Array | Kind::Dict | Kind::OrderedDict | Kind::Set => Some(Unit::Item),
-        Kind::ByteArray => Some(Unit::Byte),
-        Kind::Plain if t.flags & flags::BYTES != 0 => Some(Unit::Byte),
+        Kind::ByteArray | Kind::NdArray => Some(Unit::Byte),
+        Kind::Plain if t.flags & flags::BYTES != 0 || &*t.name == "memoryview" => Some(Unit::Byte),
         _ => None,
     }
 }
 
-/// How many of its unit an object has.
+/// How many of its unit an object has; of a view of a buffer the bytes that it shows.
 #[inline]
 pub(crate) fn length(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo) -> Option<u64> {
     let f = &heap.layout.at;
@@ -49,6 +49,8 @@ pub(crate) fn length(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo) -> Option<u64> 
         Kind::Str => o.u64(f.ascii.length as i64).ok(),
         Kind::Dict | Kind::OrderedDict => o.u64(f.dict.ma_used as i64).ok(),
         Kind::Set => o.u64(f.set.used as i64).ok(),
+        Kind::NdArray => heap.shown_bytes(o, t),
+        Kind::Plain if &*t.name == "memoryview" => heap.shown_bytes(o, t),
         _ => u64::try_from(o.size().ok()?).ok(),
     }
 }

@@ -9,6 +9,10 @@ use snapshot::LinkKind;
 
 use super::groups::{Groups, Key, One};
 use super::{Kind, Look};
+use crate::slots::rounded;
+
+/// `PyBytesObject` with the zero at its end.
+const BYTES: u64 = 33;
 
 /// One that may be told.
 struct Candidate {
@@ -16,6 +20,7 @@ struct Candidate {
     /// The object that keeps, of all that go with it the top.
     pins: u32,
     items: u64,
+    /// The code object of a call; of a view whether it is an array.
     extra: u64,
 }
 
@@ -61,9 +66,14 @@ fn told(look: &Look<'_, '_>, groups: &mut Groups, node: u32, candidate: &Candida
     let stays = match candidate.kind {
         Kind::Calls | Kind::Tasks | Kind::Tracebacks => 0,
         Kind::Caches | Kind::Closures => look.footprint(candidate.pins),
-        _ => look.footprint(node) + candidate.items,
+        // What is needed is copied, into a bytes object or an array of its own.
+        _ if candidate.extra == 0 => rounded(BYTES + candidate.items),
+        _ => look.footprint(node) + rounded(candidate.items),
     };
     let saving = retained.saturating_sub(stays);
+    if candidate.kind == Kind::Views && saving < retained / 2 {
+        return;
+    }
     if saving > 0 {
         let type_index = look.type_row(node);
         let key = Key { kind: candidate.kind, type_index, site, extra: candidate.extra };
@@ -123,6 +133,6 @@ fn by_type(look: &Look<'_, '_>, all: &mut FxHashMap<u32, Candidate>) {
             },
             _ => (target, 0),
         };
-        all.insert(node, Candidate { kind, pins, items, extra: 0 });
+        all.insert(node, Candidate { kind, pins, items, extra: u64::from(field == "base") });
     }
 }

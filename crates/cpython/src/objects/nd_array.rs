@@ -7,6 +7,7 @@
 use memory::{Addr, Fault};
 
 use super::parts::addresses;
+use super::Kind;
 use crate::heap::{Heap, Obj};
 use crate::types::TypeInfo;
 use crate::visit::{Label, Torn, Visitor};
@@ -20,6 +21,8 @@ const DTYPE: u64 = 56;
 const FLAGS: u64 = 64;
 /// The fixed part that all releases share: up to `flags`.
 const LEAST: u64 = 72;
+/// `len` of a `Py_buffer`, in bytes: `Include/cpython/object.h`, `Include/pybuffer.h`.
+const BUFFER_LENGTH: u64 = 16;
 /// `NPY_ARRAY_OWNDATA`.
 const OWNS_DATA: u32 = 4;
 /// `NPY_MAXDIMS` of 2.x; 32 before.
@@ -80,6 +83,20 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
         }
     }
     Ok(own)
+}
+
+impl Heap<'_> {
+    /// Bytes that a view of a buffer shows, an array's or a memoryview's: `nbytes`. `None` of anything else.
+    pub fn shown_bytes(&self, o: &Obj<'_>, t: &TypeInfo) -> Option<u64> {
+        if t.decoder.kind != Kind::NdArray {
+            let view = self.layout.table.offset("PyMemoryViewObject", "view").filter(|_| &*t.name == "memoryview")?;
+            return u64::try_from(o.i64(view + BUFFER_LENGTH).ok()?).ok();
+        }
+        let n = o.u32(DIMENSIONS).ok().filter(|n| t.basic >= LEAST && *n <= DIMENSIONS_BOUND)?;
+        let shape = if n == 0 { &[][..] } else { self.image.slice(o.addr(SHAPE).ok()?, n as usize * 8).ok()? };
+        let items = addresses(shape).fold(1u64, |items, length| items.saturating_mul(length.0));
+        Some(items.saturating_mul(item(self, o.addr(DTYPE).ok()?).ok()?.0))
+    }
 }
 
 /// Size and kind of the items of a dtype.

@@ -159,7 +159,11 @@ pub const TABLES: &[TableSpec] = &[
             column("collector", Kind::Code, "what the collector knows: 0 without header, 1 untracked, 2 to 4 generation 0 to 2, 5 frozen"),
             column("found", Kind::Code, "who named it first: 0 the collector's lists, 1 a reference, 2 a root, 3 its block alone"),
             column("immortal", Kind::Flag, "whether its count means nothing, because it lives as long as the interpreter"),
-            optional("length", Kind::Size, "how many chars, bytes or items it has"),
+            optional(
+                "length",
+                Kind::Size,
+                "how many chars, bytes or items it has; of a memoryview and of a numpy array the bytes that it shows",
+            ),
             optional("name", Kind::Text, "its own name, of a module, class, function, generator or code"),
             optional("value", Kind::Text, "its value, cut to 60 characters; only with `--values`"),
             added(optional(
