@@ -36,6 +36,8 @@ struct Site {
 /// The sites of a snapshot.
 pub(super) struct Sites<'o, 's> {
     ownership: &'o Ownership<'s>,
+    /// How roots are called.
+    names: Names<'o, 's>,
     all: Vec<Site>,
     of: Vec<u32>,
 }
@@ -45,7 +47,9 @@ impl<'o, 's> Sites<'o, 's> {
         let graph = ownership.graph;
         let modules = Modules::of(ownership);
         let steps: Vec<Across> = graph.labels().iter().map(|label| Across::by(ownership, &modules, label)).collect();
-        let mut sites = Sites { ownership, all: Vec::new(), of: vec![NONE; graph.edges().len()] };
+        let first: Vec<u32> = ownership.roots.first().map(|(node, _)| *node).into_iter().collect();
+        let names = Names::of(ownership, &first);
+        let mut sites = Sites { ownership, names, all: Vec::new(), of: vec![NONE; graph.edges().len()] };
         let mut known: FxHashMap<(u32, u32), u32> = FxHashMap::default();
         let mut queue: Vec<u32> = Vec::new();
         for (node, hold) in &ownership.roots {
@@ -144,7 +148,7 @@ impl<'o, 's> Sites<'o, 's> {
             let label = self.ownership.graph.labels().get(site.label as usize);
             let text = match label {
                 Some(label) => written(label),
-                None => Names::of(self.ownership, &[site.first]).root(site.first),
+                None => self.names.root(site.first),
             };
             steps.push(Step { node: site.first, text });
         }
@@ -246,5 +250,54 @@ impl<'s> Modules<'s> {
             name = module;
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Made;
+
+    #[test]
+    fn objects_of_one_place_have_one_site_and_what_is_pythons_has_none() {
+        let mut made = Made::default();
+        let (_, globals) = made.module("__main__");
+        let (_, library) = made.module("re");
+        let rows = made.object("list", 80, 1);
+        made.link(globals, rows, LinkKind::Attribute, "ROWS");
+        let made_row = |made: &mut Made| {
+            let (row, tags) = (made.object("__main__.Row", 50, 1), made.object("list", 60, 1));
+            made.link(rows, row, LinkKind::Index, "");
+            made.link(row, tags, LinkKind::Slot, "tags");
+            tags
+        };
+        let tags = [made_row(&mut made), made_row(&mut made)];
+        // A chain of a thousand is one place.
+        let chain: Vec<u32> = (0..1000).map(|_| made.object("__main__.Node", 50, 1)).collect();
+        made.link(globals, chain[0], LinkKind::Attribute, "CHAIN");
+        chain.windows(2).for_each(|pair| made.link(pair[0], pair[1], LinkKind::Attribute, "next"));
+        // A table of the library, and what a program has put into one.
+        let (table, entry) = (made.object("dict", 80, 1), made.object("list", 60, 1));
+        made.link(library, table, LinkKind::Attribute, "_cache");
+        made.link(table, entry, LinkKind::Value, "");
+        let (hook, held) = (made.object("__main__.Hook", 50, 1), made.object("list", 60, 1));
+        made.link(table, hook, LinkKind::Value, "");
+        made.link(hook, held, LinkKind::Attribute, "held");
+        // A constant of code.
+        let (function, code, constants, constant) =
+            (made.object("function", 80, 1), made.object("code", 80, 1), made.object("tuple", 60, 1), made.object("str", 60, 1));
+        made.link(globals, function, LinkKind::Attribute, "f");
+        made.link(function, code, LinkKind::Field, "__code__");
+        made.link(code, constants, LinkKind::Field, "co_consts");
+        made.link(constants, constant, LinkKind::Index, "");
+        let snapshot = made.snapshot();
+        let ownership = Ownership::of(&snapshot).unwrap();
+        let sites = Sites::of(&ownership);
+        let text = |node: u32| sites.of_node(node).map(|site| sites.text(site));
+        assert_eq!(tags.map(text), [Some("__main__.ROWS[…].tags".to_owned()), Some("__main__.ROWS[…].tags".to_owned())]);
+        assert_eq!((sites.of_node(chain[1]), text(chain[999])), (sites.of_node(chain[998]), Some("__main__.CHAIN.next".to_owned())));
+        assert_eq!((text(entry), text(constant)), (None, None));
+        assert_eq!(text(held), Some("re._cache[…].held".to_owned()));
+        assert!(sites.all.len() < 30);
     }
 }
