@@ -120,6 +120,12 @@ impl Mimalloc {
         for mapping in mappings.iter().filter(anonymous) {
             let mut at = mapping.start.0.checked_next_multiple_of(SEGMENT).unwrap_or(u64::MAX);
             while at < mapping.end.0 {
+                // Of terabytes that are reserved little is there: what is not is left out at a stroke.
+                let Some(there) = image.next(Addr(at)).and_then(|there| there.0.checked_next_multiple_of(SEGMENT)) else { break };
+                if there > at {
+                    at = there;
+                    continue;
+                }
                 let mut next = at + SEGMENT;
                 match read(image, Addr(at), shape) {
                     Some(segment) if segment.pages.is_empty() => freed.push(segment.start..segment.end()),

@@ -88,6 +88,11 @@ impl<'m> Image<'m> {
         self.segments.iter().map(|s| s.bytes.len() as u64).sum()
     }
 
+    /// The first address at or behind `at` that has a byte.
+    pub fn next(&self, at: Addr) -> Option<Addr> {
+        self.segments.get(self.segments.partition_point(|s| s.end() <= at)).map(|s| s.start.max(at))
+    }
+
     /// The segment that holds `at`.
     #[inline]
     pub fn segment(&self, at: Addr) -> Option<&Segment<'m>> {

@@ -134,7 +134,10 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
 /// The kept runs among `files` of (path from the root, text).
 pub(crate) fn kept<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> Done<Vec<Record>> {
     files
-        .filter(|(path, _)| path.strip_prefix(record::RUNS).is_some_and(|name| !name.starts_with(&format!("/{}", record::SOAK))))
+        .filter(|(path, _)| {
+            path.strip_prefix(record::RUNS)
+                .is_some_and(|name| ![record::SOAK, record::FUZZ].iter().any(|start| name.starts_with(&format!("/{start}"))))
+        })
         .filter(|(path, _)| path.ends_with(".json"))
         .map(|(path, text)| Record::parse(text).doing(path))
         .collect()

@@ -17,6 +17,8 @@ pub(crate) const RUNS: &str = "bench/runs";
 
 /// How the names of soaks' records begin, which lie beside them.
 pub(crate) const SOAK: &str = "soak-";
+/// What the names of kept fuzz runs begin with.
+pub(crate) const FUZZ: &str = "fuzz-";
 
 /// One run of `cargo xtask bench`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -79,7 +79,8 @@ impl World {
         let image = Image::new(self.regions.iter().map(|(start, bytes)| Bytes { start: Addr(*start), bytes }).collect());
         let mapping = Mapping {
             start: Addr(START),
-            end: Addr(START + (1 << 30)),
+            // A core file said so, and the walk went through all of it: only what is there may cost time.
+            end: Addr(START + (1 << 62)),
             read: true,
             write: true,
             exec: false,

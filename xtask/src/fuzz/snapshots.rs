@@ -1,6 +1,6 @@
-//! `cargo xtask fuzz`: damaged and made-up snapshots, read by the reader until the time is up.
+//! Damaged and made-up snapshots, read by the reader until the time is up.
 //!
-//! Holds: the mutations, the run and its verdict. Never: a dependency of its own, so that it runs on stable wherever the
+//! Holds: the mutations and the run. Never: a dependency of its own, so that it runs on stable wherever the
 //! tests do. Sources: the snapshot that the tests keep, whose files are changed and whose checksums are made right again,
 //! as somebody would who wants to get past them.
 
@@ -9,40 +9,22 @@ use std::time::{Duration, Instant};
 
 use snapshot::file::{reseal, FileError, Reader, TABLES};
 
+use super::{memory_kib, random, Fuzzed};
 use crate::trouble::{Doing, Done, Trouble};
-
-/// What `--help` says of it.
-pub(crate) const HELP: &str = "\
-cargo xtask fuzz [SECONDS] [SEED]         reads changed snapshots; fails on a panic or on memory beyond 1 GiB";
 
 const KEPT: &str = "crates/exuvia/tests/kept/format-1-facts";
 /// The kept snapshot has 0.2 MB: a reader that takes this much for a file of that size believes what it says.
 const MEMORY_MOST_KIB: u64 = 1 << 20;
 
-/// Runs for so many seconds, 60 where none are named.
-pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
-    let number = |i: usize, default: u64| {
-        words.get(i).map_or(Ok(default), |w| w.parse::<u64>().map_err(|_| Trouble::new(format!("{w} is no number\n\n{HELP}"))))
-    };
-    let (seconds, mut seed) = (number(0, 60)?, number(1, 1)?.max(1));
+/// Reads changed snapshots for so long.
+pub(super) fn run(root: &Path, time: Duration, seed: &mut u64) -> Done<Fuzzed> {
     let folder = std::env::temp_dir().join(format!("exuvia-fuzz-{}", std::process::id()));
     std::fs::create_dir_all(&folder).doing("the folder for changed snapshots")?;
-    // A panic is counted by what the reader says of it; its message would hide the count.
-    let told = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let done = many(&root.join(KEPT), &folder, Duration::from_secs(seconds), &mut seed);
-    std::panic::set_hook(told);
+    let done = many(&root.join(KEPT), &folder, time, seed);
     std::fs::remove_dir_all(&folder).doing("the folder for changed snapshots")?;
     let counts = done?;
-    println!(
-        "fuzz: {} executions in {seconds} s: {} read, {} refused, of those {} where the decoder of Parquet panicked and was caught; {} MiB at most",
-        counts.executions,
-        counts.executions - counts.refused,
-        counts.refused,
-        counts.caught,
-        memory_kib() / 1024
-    );
-    Ok(())
+    let what = format!("snapshots; in {} the decoder of Parquet panicked and was caught", counts.caught);
+    Ok(Fuzzed { what, executions: counts.executions, refused: counts.refused })
 }
 
 #[derive(Default)]
@@ -135,18 +117,4 @@ fn mutate(bytes: &[u8], other: &[u8], seed: &mut u64) -> Vec<u8> {
         }
     }
     new
-}
-
-/// xorshift64*: the same run for the same seed.
-fn random(seed: &mut u64) -> u64 {
-    *seed ^= *seed >> 12;
-    *seed ^= *seed << 25;
-    *seed ^= *seed >> 27;
-    seed.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-}
-
-/// The most memory that this process had (`VmHWM`), in KiB.
-fn memory_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0)
 }
