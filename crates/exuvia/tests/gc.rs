@@ -14,8 +14,9 @@ use testbed::Scratch;
 
 /// Makers of garbage, by name; each leaves what only itself holds.
 const MAKERS: &str = r#"
-import gc, os, sys, types, weakref
+import collections.abc, gc, os, sys, types, weakref
 KEEP = []
+VALUES, KEYS, SET = weakref.WeakValueDictionary(), weakref.WeakKeyDictionary(), weakref.WeakSet()
 class Node: pass
 class Del:
     def __del__(self): pass
@@ -29,6 +30,10 @@ def finalizers():
 def weak():
     a = Node(); a.me = a; a.w = weakref.ref(a, hit); a.v = weakref.ref(a)
     KEEP.append(weakref.ref(a, hit)); KEEP.append(weakref.ref(a))
+def weak_containers():
+    a = Node(); a.me = a; VALUES[id(a)] = a; KEYS[a] = 1; SET.add(a); weakref.finalize(a, len, ())
+    class Virtual: pass
+    collections.abc.Mapping.register(Virtual); isinstance(Virtual(), collections.abc.Sequence)
 def generators():
     def kept(box):
         inner = [box, {"x": box}]; tail = Node()
@@ -97,7 +102,7 @@ def library():
     z = [m()]; z[0].__enter__(); z.append(z)
     class G(typing.Generic[typing.TypeVar("T")]): pass
     n = Node(); n.f, n.s = frozenset([n]), slice(n, None)
-MAKERS = [plain, finalizers, weak, generators, coroutines, closures, classes, nests, slots, attributes, errors, library]
+MAKERS = [plain, finalizers, weak, weak_containers, generators, coroutines, closures, classes, nests, slots, attributes, errors, library]
 # What is made once stays: caches of modules, types of generics.
 for make in MAKERS: make()
 for _ in range(5): gc.collect()
@@ -136,6 +141,7 @@ fn a_pass_finds_what_the_collector_then_finds() {
                     assert_eq!(saved[key], live[key], "{key} of {}", py.name);
                 }
                 assert!(number(told, "freed_by_calls") > 30 && number(told, "finalizing_objects") >= 10, "{}: {told}", py.name);
+                assert!(number(told, "freed_by_callbacks") >= 20 && number(told, "callbacks") > number(told, "freed_by_callbacks"));
             } else {
                 assert_eq!((number(told, "found_objects"), &live["advice"]), (0, &Value::Null), "{}: {told}", py.name);
             }
@@ -173,7 +179,7 @@ fn each_shape_alone_is_found() {
     if !may_trace() {
         return;
     }
-    const SHAPES: [&str; 5] = ["generators", "coroutines", "weak", "attributes", "library"];
+    const SHAPES: [&str; 6] = ["weak_containers", "generators", "coroutines", "weak", "attributes", "library"];
     testbed::for_each_interpreter(|py| {
         for shape in SHAPES {
             let script = format!("{MAKERS}gc.disable()\nfor _ in range(3): {shape}()\nGENERATION = 2{COLLECT}");

@@ -35,7 +35,11 @@ pub struct Pass {
     pub finalizing_objects: u64,
     /// Of these, what the ends of generators and coroutines free before the count is taken.
     pub freed_by_calls: u64,
-    /// What gc.collect() would return, if finalizers and callbacks change nothing.
+    /// Weak references from outside whose callbacks run.
+    pub callbacks: u64,
+    /// Of these, those that their callbacks take out of weak dictionaries and sets, `weakref.finalize` and ABCs: gc.collect() counts them too.
+    pub freed_by_callbacks: u64,
+    /// What gc.collect() would return, if finalizers and callbacks change nothing else.
     pub returns: u64,
     /// All that goes, with what only the found objects hold.
     pub freed_objects: u64,
@@ -187,7 +191,8 @@ impl<'s> Heap<'s> {
         pass.uncollectable_objects = stays.len() as u64;
         pass.finalizing_objects = goes.iter().filter(|node| self.finalizer(**node) == Finalizer::Safe).count() as u64;
         pass.freed_by_calls = self.ended(&goes);
-        pass.returns = pass.found_objects - pass.freed_by_calls;
+        (pass.callbacks, pass.freed_by_callbacks) = self.called(&inside, &goes);
+        pass.returns = (pass.found_objects + pass.freed_by_callbacks).saturating_sub(pass.freed_by_calls);
         let mut going = Going::of(self);
         goes.iter().for_each(|node| going.goes(*node));
         going.follow();
@@ -224,6 +229,46 @@ impl<'s> Heap<'s> {
         }
         going.follow();
         going.gone.iter().filter(|node| is_going.contains(node)).count() as u64
+    }
+
+    /// Weak references outside of what was found to what goes: how many are called, and how many go with that (`handle_weakrefs`).
+    fn called(&self, found: &FxHashSet<u32>, goes: &[u32]) -> (u64, u64) {
+        let weak = self.details.weakrefs.as_deref().unwrap_or_default();
+        let goes: FxHashSet<u32> = goes.iter().copied().collect();
+        let mut removers = None;
+        let (mut called, mut freed) = (0, 0);
+        for row in weak {
+            let (Some(referent), Some(callback)) = (row.referent, row.callback) else { continue };
+            if !goes.contains(&referent) || found.contains(&row.object) {
+                continue;
+            }
+            called += 1;
+            let removers = removers.get_or_insert_with(|| self.removers());
+            freed += u64::from(self.refcount(row.object) == 1 && self.removes(callback, removers));
+        }
+        (called, freed)
+    }
+
+    /// Codes of the callbacks by which weak containers let go of an entry: Lib/weakref.py and Lib/_weakrefset.py.
+    fn removers(&self) -> FxHashSet<u32> {
+        // The second is frozen into the interpreter from 3.11 on where it is imported at the start.
+        const FILES: [&str; 3] = ["/weakref.py", "/_weakrefset.py", "<frozen _weakrefset>"];
+        let is = |code: &&snapshot::CodeRow| {
+            let name = code.name.rsplit('.').next().unwrap_or_default();
+            matches!(name, "remove" | "_remove") && FILES.iter().any(|file| code.file.ends_with(file))
+        };
+        self.details.codes.iter().filter(is).map(|code| code.object).collect()
+    }
+
+    /// Whether a callback takes its weak reference out of what holds it. That of an ABC is a function of C over a weak reference to the set
+    /// (`_destroy` in Modules/_abc.c).
+    fn removes(&self, callback: u32, removers: &FxHashSet<u32>) -> bool {
+        let field = |name: &str| self.graph.named(callback, LinkKind::Field, name);
+        match self.type_name(callback) {
+            "weakref.finalize" => true,
+            "builtin_function_or_method" => field("__self__").is_some_and(|it| self.type_name(it).starts_with("weakref")),
+            _ => field("__code__").is_some_and(|code| removers.contains(&code)),
+        }
     }
 
     fn type_name(&self, node: u32) -> &str {
