@@ -15,6 +15,7 @@ mod sites;
 mod wide;
 
 use memory::Bytes;
+use rustc_hash::FxHashSet;
 use snapshot::{KnownFacts, Snapshot};
 
 use crate::explain::{grouped, least};
@@ -177,9 +178,17 @@ pub fn containers(ownership: &Ownership<'_>, snapshot: &Snapshot) -> Option<Cont
     Some(Containers { kinds, rows, least_bytes: Bytes(least), missing: facts.missing.clone() })
 }
 
-/// What to do about them. Caches are left to those who tell what grows.
-pub fn findings(containers: Containers) -> Vec<Finding> {
-    let rows = containers.rows.into_iter().filter(|row| row.kind != Kind::Caches);
+/// What to do about them; `told`: a cache that another finding names already is left to that.
+pub fn findings(containers: Containers, told: &[Finding]) -> Vec<Finding> {
+    let told: FxHashSet<u32> = told
+        .iter()
+        .flat_map(|finding| match &finding.saves {
+            Saves::At(nodes) => nodes.as_slice(),
+            _ => &[],
+        })
+        .map(|(node, _)| *node)
+        .collect();
+    let rows = containers.rows.into_iter().filter(|row| row.kind != Kind::Caches || !row.at.iter().any(|(node, _)| told.contains(node)));
     rows.map(|row| Finding {
         id: "containers",
         title: format!("{} {} {} in {}: {}", grouped(row.count as usize), row.type_name, row.what, row.path, row.advice),

@@ -108,7 +108,8 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
     findings.extend(crate::refcounts::findings(&ownership, &places));
     findings.extend(crate::slots::findings(&crate::slots::slots(&ownership, snapshot)));
     findings.extend(crate::cycles::findings(&crate::cycles::cycles(&ownership)));
-    findings.extend(crate::containers::containers(&ownership, snapshot).into_iter().flat_map(crate::containers::findings));
+    let wasted = crate::containers::containers(&ownership, snapshot);
+    findings.extend(wasted.into_iter().flat_map(|wasted| crate::containers::findings(wasted, &findings)).collect::<Vec<_>>());
     findings.extend(crate::weakrefs::findings(&ownership, &places, &calls));
     let least = least(whole.0);
     findings.retain(|finding| finding.saving_bytes.0 >= least);

@@ -116,13 +116,13 @@ BOUNDED = collections.deque(maxlen=3000)
 OPEN = collections.deque()
 for n in range(5000):
     BOUNDED.append("a %d" % n)
-    OPEN.append(bytes(90))
+    OPEN.append(n.to_bytes(3, 'big') * 30)
 @functools.lru_cache(maxsize=4000)
 def held(n):
     return bytearray(n % 7 + 90)
 @functools.lru_cache(maxsize=None)
 def kept(n):
-    return bytes(100)
+    return n.to_bytes(4, 'big') * 25
 for n in range(6000):
     held(n), kept(n)
 gc.collect()

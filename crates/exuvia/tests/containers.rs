@@ -67,6 +67,20 @@ def raw(n):
     x = bytes([n % 50]) * 90
     return ONE[n % 50] if fixed("RAW") else x
 RAW = [raw(n) for n in range(3000)][:]
+class Holder:
+    __slots__ = ("value",)
+    def __init__(self, value): self.value = value
+KNOWN = {}
+def alike(name, x): return KNOWN.setdefault((type(x), x), x) if fixed(name) else x
+SAME_FLOATS = [Holder(alike("SAME_FLOATS", n % 30 + 0.5)) for n in range(9000)][:]
+SAME_INTS = [Holder(alike("SAME_INTS", n % 30 + 10 ** 6)) for n in range(9000)][:]
+SAME_TUPLES = [alike("SAME_TUPLES", tuple(["pair", n % 30])) for n in range(9000)][:]
+def cached(n):
+    @functools.lru_cache(maxsize=10 if fixed("CACHES") else None)
+    def made(k): return b"%d %d" % (n, k) * 20
+    for k in range(1000): made(k)
+    return made
+CACHES = [cached(n) for n in range(3)][:]
 def wide(n):
     x = "%d is one of many \u2026" % n + "letters" * 20
     return x.encode() if fixed("WIDE") else x
@@ -139,6 +153,10 @@ const KINDS: &[(&str, &str, &str, u64)] = &[
     ("INTS", "numbers", "tuple", 40),
     ("TEXTS", "equal", "str", 5970),
     ("RAW", "equal", "bytes", 2950),
+    ("SAME_FLOATS", "equal", "float", 8970),
+    ("SAME_INTS", "equal", "int", 8970),
+    ("SAME_TUPLES", "equal", "tuple", 8970),
+    ("CACHES", "caches", "functools._lru_cache_wrapper", 3),
     ("WIDE", "wide", "str", 2000),
     ("CALLS", "calls", "generator", 50),
     ("FAILED", "tracebacks", "ValueError", 50),

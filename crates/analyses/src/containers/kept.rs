@@ -62,10 +62,10 @@ fn told(look: &Look<'_, '_>, groups: &mut Groups, node: u32, candidate: &Candida
     };
     let Some(site) = site else { return };
     let retained = look.ownership.retained(candidate.pins);
-    // Of a function its own block stays, of a view what it shows.
+    // Of a function its own block stays, of a view what it shows. A cache with a bound has a small table from the start.
     let stays = match candidate.kind {
-        Kind::Calls | Kind::Tasks | Kind::Tracebacks => 0,
-        Kind::Caches | Kind::Closures => look.footprint(candidate.pins),
+        Kind::Calls | Kind::Tasks | Kind::Tracebacks | Kind::Caches => 0,
+        Kind::Closures => look.footprint(candidate.pins),
         // What is needed is copied, into a bytes object or an array of its own.
         _ if candidate.extra == 0 => rounded(BYTES + candidate.items),
         _ => look.footprint(node) + rounded(candidate.items),
