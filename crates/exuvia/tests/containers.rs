@@ -259,3 +259,45 @@ fn a_program_in_which_all_is_changed_has_no_row_and_a_folder_answers_alike() {
         }
     });
 }
+
+#[test]
+fn a_small_view_of_a_large_array_is_told_with_what_a_copy_saves() {
+    if !may_trace() {
+        return;
+    }
+    if !testbed::packages::wanted() {
+        println!("left out: packages from PyPI (EXUVIA_PYPI=1)");
+        return;
+    }
+    const VIEWS: &str = "
+import gc, os, numpy
+gc.collect(); gc.disable()
+VIEWS = []
+for n in range(200):
+    part = numpy.full(20000, float(n))[n:n + 10]
+    VIEWS.append(part.copy() if FIX else part)
+WHOLE = [numpy.full(20000, float(n))[:] for n in range(5)]
+del part
+gc.collect()
+print('READY', flush=True)
+os.read(0, 1)
+";
+    testbed::for_each_interpreter(|py| {
+        let environment = testbed::packages::environment(py, &testbed::packages::folder()).unwrap();
+        if !environment.installed.iter().any(|package| package.starts_with("numpy")) {
+            println!("left out: no numpy for {}", py.name);
+            return;
+        }
+        let [wrong, right] = ["False", "True"].map(|fix| {
+            let script = format!("{MAY_BE_TRACED}FIX = {fix}\n{VIEWS}");
+            let target = Started::ready(Command::new(&environment.python).args(["-I", "-c", &script]));
+            containers(&target.pid())
+        });
+        let rows = of(&wrong, "VIEWS");
+        let row = rows.iter().find(|row| row["kind"] == "views").unwrap_or_else(|| panic!("{}: {:#}", py.name, wrong["rows"]));
+        assert_eq!(row["count"].as_u64(), Some(200), "{}: {row}", py.name);
+        let (predicted, measured) = (row["saving_bytes"].as_f64().unwrap(), total(&wrong) - total(&right));
+        assert!((predicted - measured).abs() < measured * 0.03, "{}: {predicted} predicted, {measured} measured", py.name);
+        assert!(of(&wrong, "WHOLE").is_empty() && of(&right, "VIEWS").is_empty(), "{}: {:#}", py.name, right["rows"]);
+    });
+}
