@@ -67,7 +67,10 @@ fn a_core_of_ours_has_the_objects_of_the_live_one() {
         drop(target);
         same(&live, &objects(core, &[]), &py.name);
         // Nothing of the system that it ran on is needed.
-        same(&live, &objects(core, &["--root", scratch.path().to_str().unwrap()]), &py.name);
+        let answer: serde_json::Value =
+            serde_json::from_str(run(&["types", "--json", core, "--root", scratch.path().to_str().unwrap(), "--limit", "1"]).answered())
+                .unwrap();
+        assert_eq!(answer["coverage"]["objects"].as_u64(), Some(live.len() as u64), "{}", py.name);
     });
 }
 
@@ -178,7 +181,12 @@ fn a_core_of_gcore_has_them_too() {
         assert!(std::env::var("EXUVIA_REQUIRE_ALL").map_or(true, |v| v != "1"), "gcore is missing, and EXUVIA_REQUIRE_ALL=1");
         return;
     }
-    testbed::for_each_interpreter(|py| {
+    // What gcore writes does not depend on the release; that the releases are read is seen on the other two kinds.
+    let wanted = |py: &testbed::Interpreter| match ["3.8", "3.12", "3.15"].iter().any(|series| py.name.starts_with(series)) {
+        true => Ok(()),
+        false => Err("gcore is asked for on the oldest, the newest and one more release".to_string()),
+    };
+    testbed::for_each_that(wanted, |py| {
         let scratch = Scratch::new().unwrap();
         let target = Started::python_of(&py.path, HEAP);
         let live = objects(&target.pid(), &[]);
