@@ -202,13 +202,17 @@ fn no_command_writes_what_a_terminal_obeys() {
             let values = ["--limit", "9", "--values"];
             let values = if target == pid { &values[..] } else { &values[..2] };
             let addresses = names.addresses.iter().map(|address| [&["object", target, address], values].concat());
-            if whole {
-                commands.extend(other.into_iter().chain(addresses));
-            }
             if target != pid {
-                commands = if whole { commands } else { commands.split_off(1) };
+                if whole {
+                    commands.extend(other.into_iter().chain(addresses));
+                } else {
+                    commands.remove(0);
+                }
                 commands.push(vec!["diff", &looks[0], &looks[1], &looks[2]]);
             } else if whole {
+                // A live target's answers are written by the same code; what it has alone are values.
+                commands = vec![vec!["explain", target]];
+                commands.extend(addresses);
                 commands.push(vec!["doctor", target]);
                 commands.push(vec!["diff", target, "--every", "1ms", "--times", "2"]);
                 commands.push(vec![]);
