@@ -69,18 +69,19 @@ fn tells_more(id: &str) -> bool {
 /// For each two findings, the earlier first, the bytes that both save.
 fn shared(ownership: &Ownership<'_>, findings: &[Finding]) -> FxHashMap<(usize, usize), f64> {
     let mut anchors: Vec<Anchor> = Vec::new();
-    let mut at: FxHashMap<u32, u32> = FxHashMap::default();
+    // The anchor at each object; then the next one above it, itself included.
+    let mut above = vec![NONE; ownership.retained.len()];
     let mut instances: FxHashMap<u32, (usize, f64)> = FxHashMap::default();
     for (place, finding) in findings.iter().enumerate() {
         match &finding.saves {
             Saves::At(objects) => {
                 for &(node, bytes) in objects {
-                    let next = anchors.len() as u32;
-                    let number = *at.entry(node).or_insert(next);
-                    if number == next {
+                    let Some(number) = above.get_mut(node as usize) else { continue };
+                    if *number == NONE {
+                        *number = anchors.len() as u32;
                         anchors.push(Anchor { by: Vec::new(), retained: ownership.retained(node).max(1), above: NONE });
                     }
-                    if let Some(anchor) = anchors.get_mut(number as usize) {
+                    if let Some(anchor) = anchors.get_mut(*number as usize) {
                         anchor.by.push((place, bytes));
                     }
                 }
@@ -93,19 +94,16 @@ fn shared(ownership: &Ownership<'_>, findings: &[Finding]) -> FxHashMap<(usize, 
     }
     let mut sums: FxHashMap<(usize, usize), f64> = FxHashMap::default();
     let mut add = |one: usize, other: usize, bytes: f64| *sums.entry((one.min(other), one.max(other))).or_default() += bytes;
-    // The next anchor above each object, itself included: parents come before children.
-    let mut above = vec![NONE; ownership.retained.len()];
+    // Parents come before children.
     for &node in ownership.tree.order() {
         let over = match ownership.tree.above(node) {
             Some(over) if over != Dominators::ROOT => above.get(over as usize).copied().unwrap_or(NONE),
             _ => NONE,
         };
-        let here = at.get(&node).copied();
-        if let Some(anchor) = here.and_then(|number| anchors.get_mut(number as usize)) {
-            anchor.above = over;
-        }
-        if let Some(slot) = above.get_mut(node as usize) {
-            *slot = here.unwrap_or(over);
+        let Some(here) = above.get_mut(node as usize) else { continue };
+        match anchors.get_mut(*here as usize) {
+            Some(anchor) => anchor.above = over,
+            None => *here = over,
         }
     }
     for anchor in &anchors {
