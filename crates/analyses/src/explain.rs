@@ -105,16 +105,24 @@ pub fn explain(snapshot: &Snapshot) -> Option<Explanation> {
         }
     }
     drop(below);
-    findings.extend(crate::refcounts::findings(&ownership, &places));
-    findings.extend(crate::slots::findings(&crate::slots::slots(&ownership, snapshot)));
-    findings.extend(crate::cycles::findings(&crate::cycles::cycles(&ownership)));
-    let wasted = crate::containers::containers(&ownership, snapshot);
-    findings.extend(wasted.into_iter().flat_map(|wasted| crate::containers::findings(wasted, &findings)).collect::<Vec<_>>());
-    findings.extend(crate::weakrefs::findings(&ownership, &places, &calls));
     let least = least(whole.0);
+    // The one that takes longest goes beside all others.
+    let (wasted, (others, of_any_size)) = rayon::join(
+        || crate::containers::containers(&ownership, snapshot),
+        || {
+            let mut others = crate::refcounts::findings(&ownership, &places);
+            others.extend(crate::slots::findings(&crate::slots::slots(&ownership, snapshot)));
+            others.extend(crate::cycles::findings(&crate::cycles::cycles(&ownership)));
+            others.extend(crate::weakrefs::findings(&ownership, &places, &calls));
+            let mut of_any_size = crate::finalizers::findings(&ownership, &places, least);
+            of_any_size.extend(crate::gc::findings(&ownership, least));
+            (others, of_any_size)
+        },
+    );
+    findings.extend(others);
+    findings.extend(wasted.into_iter().flat_map(|wasted| crate::containers::findings(wasted, &findings)).collect::<Vec<_>>());
     findings.retain(|finding| finding.saving_bytes.0 >= least);
-    findings.extend(crate::finalizers::findings(&ownership, &places, least));
-    findings.extend(crate::gc::findings(&ownership, least));
+    findings.extend(of_any_size);
     suspects.retain(|suspect| suspect.retained_bytes.0 >= least);
     crate::overlap::once(&ownership, &mut findings, least);
     let statement = snapshot.ledger.as_ref().map(|l| ledger::ledger(l, &ledger::pin_owners(&ownership, snapshot), Some(LEDGER_NAMES)));
