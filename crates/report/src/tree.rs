@@ -74,7 +74,7 @@ pub fn table(out: &mut dyn Write, rows: &[Row<'_>], advice: &[Advice], limit: Op
     if let Some(beside) = all.sibling {
         let Sibling { alone_bytes, alike_bytes, each_bytes, .. } = beside;
         let line = format!(
-            "beside a sibling: {} one process alone, {} all alike, {} each its own",
+            "beside a sibling: {} one alone, {} all alike, {} each its own",
             Bytes(alone_bytes),
             Bytes(alike_bytes),
             Bytes(each_bytes)
@@ -233,6 +233,7 @@ mod tests {
         // The biggest first, each line whole.
         assert!(first.contains(" 240 MiB  nothing differs any more: counts and headers were put back\n"), "{first}");
         assert!(first.contains("228 MiB (estimated): gc.freeze() before the fork\n"), "{first}");
+        assert!(first.contains("beside a sibling: 12.0 MiB one alone, 24.0 MiB all alike, 36.0 MiB each its own\n"), "{first}");
         assert!(!first.contains("only payload changed") && !first.contains("payload of code"), "{first}");
         let mut alone = Vec::new();
         table(&mut alone, &rows[..1], &[], Some(FIRST_SCREEN), &style).unwrap();
