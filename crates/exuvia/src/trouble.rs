@@ -52,6 +52,7 @@ impl Trouble {
     }
 
     /// What failed.
+    #[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), allow(dead_code))]
     pub(crate) fn what(&self) -> &str {
         &self.what
     }
