@@ -69,7 +69,12 @@ pub(super) fn write(path: &Path, taken: &Taken, image: &Image<'_>, python: &Modu
     let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let pythons = std::slice::from_ref(python);
     let dump = Dump { pid, exe, threads: taken.threads(), mappings: taken.mappings(), image, pythons };
-    target::write_core(&mut file, dump).map(|_| ())
+    let written = target::write_core(&mut file, dump);
+    if written.is_err() {
+        // Half a core is none, and would be in the way of the next. That it cannot be removed is the lesser news.
+        let _ = std::fs::remove_file(path);
+    }
+    written.map(|_| ())
 }
 
 /// Files that were mapped and are not here: what the core left out of them is not known.

@@ -73,7 +73,9 @@ pub(crate) fn tree(pid: i32, look: &Look) -> Result<Vec<Member>, Trouble> {
     let mut ahead = vec![Brood::new(None, None, vec![pid])];
     let mut members = Vec::new();
     while let Some(brood) = ahead.last_mut() {
-        let Some(Next { pid, own, sibling }) = brood.next(&call).filter(|_| members.len() < PROCESSES_MOST) else {
+        // What is not told is not stopped either.
+        let next = if members.len() < PROCESSES_MOST { brood.next(&call) } else { None };
+        let Some(Next { pid, own, sibling }) = next else {
             ahead.pop();
             continue;
         };
