@@ -221,12 +221,16 @@ impl<'w, 'm> Reached<'w, 'm> {
                 cpython::types::Known::Scanned => Known::Scanned,
             };
             coverage.objects += sum.count;
-            coverage.own_bytes.0 += sum.own;
-            coverage.footprint_bytes.0 += sum.footprint;
-            match known {
-                Known::Exact => coverage.exact_bytes.0 += sum.own,
-                Known::Derived => coverage.derived_bytes.0 += sum.own,
-                Known::Scanned => coverage.scanned_bytes.0 += sum.own,
+            let known_bytes = match known {
+                Known::Exact => &mut coverage.exact_bytes,
+                Known::Derived => &mut coverage.derived_bytes,
+                Known::Scanned => &mut coverage.scanned_bytes,
+            };
+            // Objects of damaged types may claim more than there is in the world (found by the fuzzer: two such types made a sum overflow).
+            for (whole, part) in
+                [(known_bytes, sum.own), (&mut coverage.own_bytes, sum.own), (&mut coverage.footprint_bytes, sum.footprint)]
+            {
+                whole.0 = whole.0.saturating_add(part);
             }
             if numbers.len() <= t.index as usize {
                 numbers.resize(t.index as usize + 1, u32::MAX);

@@ -17,7 +17,7 @@ use memory::{Addr, Image, Mapping, Module, Segment};
 use snapshot::Snapshot;
 use target::{open_core, CoreError, CorePlaces};
 
-use super::{memory_kib, random, Fuzzed};
+use super::{memory_kib, random, said, Fuzzed};
 use crate::trouble::{Doing, Done, Trouble};
 
 /// A heap of a few megabytes takes some hundred: more is no bound.
@@ -153,8 +153,7 @@ fn verdict(looked: std::thread::Result<Result<(), Refused>>, name: &str, seed: u
         Ok(Ok(())) => {}
         Ok(Err(Refused::Core(_) | Refused::Capture(_))) => *refused += 1,
         Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-            return Err(Trouble::new(format!("a panic on {name}, seed {seed}: {}", text.unwrap_or_default())));
+            return Err(Trouble::new(format!("a panic on {name}, seed {seed}: {}", said(&*panic))));
         }
     }
     if memory_kib() > MEMORY_MOST_KIB {

@@ -5,7 +5,9 @@
 mod cores;
 mod snapshots;
 
+use std::any::Any;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -66,9 +68,11 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
     let date = record::now()?;
     let (machine, commit) = (Machine::this()?, record::commit(root)?);
     let begun = Instant::now();
-    // A panic is an error with its seed; its own message would stand in between.
+    // A panic is an error with its seed and place; its own message would stand in between.
     let told = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
+    std::panic::set_hook(Box::new(|panic| {
+        *PLACE.lock().unwrap_or_else(PoisonError::into_inner) = panic.location().map(ToString::to_string);
+    }));
     let done = match what {
         What::Snapshots => snapshots::run(root, time, &mut seed),
         What::Memory => cores::memory(root, time, &mut seed),
@@ -98,6 +102,16 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
     std::fs::write(root.join(&path), text + "\n").doing(&path)?;
     println!("kept as {path}");
     failed
+}
+
+/// Where the last panic was.
+static PLACE: Mutex<Option<String>> = Mutex::new(None);
+
+/// What a panic said, and where.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    format!("{} at {}", text.unwrap_or("a panic without words"), place.as_deref().unwrap_or("a place that is not known"))
 }
 
 /// xorshift64*: the same run for the same seed.
