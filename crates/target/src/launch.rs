@@ -1,6 +1,6 @@
 //! A program that we start and look at before it ends.
 //!
-//! Holds: [`launch`], [`Launched`], the [`Moment`]s at which it can be looked at. Never does: write to its memory: the
+//! Holds: [`launch`], [`launch_apart`], [`Launched`], the [`Moment`]s at which it can be looked at. Never does: write to its memory: the
 //! moment before finalization is caught by a debug register.
 //! Why that moment: `Py_FinalizeEx` takes modules, caches and arenas apart; at its first instruction all is still there.
 //! Only the first thread gets a debug register: CPython's own `Py_RunMain` finalizes there, and a stop at the birth of
@@ -11,15 +11,15 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::error::TargetError;
 use crate::guardian::{Guardian, Report, Request};
 use crate::process::Process;
-use crate::sys::spawn::{gated, KeyboardForChild};
+use crate::sys::spawn::{gated, wait, KeyboardForChild, Usage};
 use crate::take::{take, take_traced, Mode, TakeOptions};
 use crate::taken::Taken;
 
@@ -83,12 +83,29 @@ pub struct Launched {
     after: Option<Instant>,
     moment: Option<Moment>,
     no_breakpoint: Option<io::Error>,
-    _keyboard: KeyboardForChild,
+    /// How it ended, once it was waited for.
+    ended: Option<(ExitStatus, Usage)>,
+    keyboard: Option<KeyboardForChild>,
 }
 
 /// Starts a program, traced from before its first instruction. It stays in our session and process group (Ctrl-C reaches
 /// it) and has our stdin and stderr.
 pub fn launch(options: &LaunchOptions) -> Result<Launched, TargetError> {
+    let mut launched = start(options, |_| {})?;
+    launched.keyboard = Some(KeyboardForChild::ignore());
+    Ok(launched)
+}
+
+/// The same in a process group of its own, whose number is its PID (Ctrl-C at the terminal reaches us and not it), and with what `prepare`
+/// changes: its environment, its folder, its streams.
+pub fn launch_apart(options: &LaunchOptions, prepare: impl FnOnce(&mut Command)) -> Result<Launched, TargetError> {
+    start(options, |command| {
+        command.process_group(0);
+        prepare(command);
+    })
+}
+
+fn start(options: &LaunchOptions, prepare: impl FnOnce(&mut Command)) -> Result<Launched, TargetError> {
     let program = options.argv.first().map(|p| p.to_string_lossy().into_owned()).ok_or(TargetError::NoProgram)?;
     let cannot = |source| TargetError::CannotStart { program: program.clone(), source };
     let mut guardian = Guardian::start(&options.guardian)?;
@@ -99,6 +116,7 @@ pub fn launch(options: &LaunchOptions) -> Result<Launched, TargetError> {
         let stderr = io::stderr().as_fd().try_clone_to_owned().map_err(cannot)?;
         command.stdout(Stdio::from(stderr));
     }
+    prepare(&mut command);
     // `spawn` returns after the exec, which waits at the gate for the guardian: so somebody else must open it.
     let (spawned, adopted) = std::thread::scope(|scope| {
         let keeper = scope.spawn(|| open_gate(ours, &mut guardian));
@@ -114,10 +132,9 @@ pub fn launch(options: &LaunchOptions) -> Result<Launched, TargetError> {
         (Err(error), Ok(())) => return Err(cannot(error)),
     };
     let pid = child.id() as i32;
-    let keyboard = KeyboardForChild::ignore();
     let process = Process::open_traced(pid).ok();
     let after = options.after.map(|after| Instant::now() + after);
-    Ok(Launched { guardian, child, pid, process, after, moment: None, no_breakpoint: None, _keyboard: keyboard })
+    Ok(Launched { guardian, child, pid, process, after, moment: None, no_breakpoint: None, ended: None, keyboard: None })
 }
 
 /// Waits for the child at the gate, has it traced, and opens.
@@ -173,8 +190,8 @@ impl Launched {
                 Some(Report::Ended) => break Moment::EndedUnseen(Ending::of(self.reap()?)),
                 Some(other) => return Err(self.guardian.nonsense(format!("{other:?}"))),
                 None => {
-                    let ended = self.child.try_wait().map_err(|source| self.cannot_wait(source))?;
-                    if let Some(status) = ended {
+                    self.look_for_end(false)?;
+                    if let Some((status, _)) = self.ended {
                         break Moment::EndedUnseen(Ending::of(status));
                     }
                 }
@@ -196,17 +213,35 @@ impl Launched {
     }
 
     /// Lets it run to its end, no longer traced, and waits for that.
-    pub fn finish(mut self) -> Result<Ending, TargetError> {
+    pub fn finish(self) -> Result<Ending, TargetError> {
+        self.finish_with_usage().map(|(ending, _)| ending)
+    }
+
+    /// The same, with what it used.
+    pub fn finish_with_usage(mut self) -> Result<(Ending, Usage), TargetError> {
         // Where the guardian is gone, so is every trace of it.
         let _ = self.guardian.release();
-        self.reap().map(Ending::of)
+        self.look_for_end(true)?;
+        let (status, usage) = self.ended.unwrap_or_default();
+        // Ours again once it has ended.
+        self.keyboard = None;
+        Ok((Ending::of(status), usage))
     }
 
     fn reap(&mut self) -> Result<ExitStatus, TargetError> {
-        self.child.wait().map_err(|source| self.cannot_wait(source))
+        self.look_for_end(true)?;
+        Ok(self.ended.unwrap_or_default().0)
+    }
+
+    /// Whether it has ended, or waits until it has.
+    fn look_for_end(&mut self, patient: bool) -> Result<(), TargetError> {
+        if self.ended.is_none() {
+            self.ended = wait(&self.child, patient).map_err(|source| self.cannot_wait(source))?;
+        }
+        Ok(())
     }
 
     fn cannot_wait(&self, source: io::Error) -> TargetError {
-        TargetError::System { pid: self.pid, call: "waitpid", source }
+        TargetError::System { pid: self.pid, call: "wait4", source }
     }
 }

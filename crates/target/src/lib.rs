@@ -40,10 +40,11 @@ pub use facts::{Capabilities, Capability, ContainerSign, Facts, Namespace, Names
 pub use guardian::{guardian_main, GUARDIAN_ARGUMENT};
 pub use headroom::{headroom_of, Headroom, Limit, Tight};
 pub use kernel::{Feature, HugePages, Kernel};
-pub use launch::{launch, Ending, LaunchOptions, Launched, Moment};
+pub use launch::{launch, launch_apart, Ending, LaunchOptions, Launched, Moment};
 pub use maps::parse_maps;
 pub use process::{open, Process};
 pub use rights::{as_root, Missing};
 pub use seccomp::{Action, ForkCall, ForkVerdict, Unreadable};
+pub use sys::spawn::Usage;
 pub use take::{forecast, take, Forecast, Mode, TakeOptions};
 pub use taken::{Cost, Taken, Thread, Way};

@@ -3,16 +3,17 @@
 //! Holds: the guardian (own session, one inherited socket), the launched program (held at a gate until it is traced), and
 //! the keyboard's signals, which are the program's and not ours while it runs.
 //! Never does: decide when; only calls that are safe between fork and exec of a threaded process (signal-safety(7)).
-//! Sources: setsid(2), prctl(2) PR_SET_PTRACER, fcntl(2).
+//! Sources: setsid(2), prctl(2) PR_SET_PTRACER, fcntl(2), wait4(2), getrusage(2).
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
 
@@ -88,6 +89,38 @@ pub(crate) fn gated(argv: &[OsString], gate: BorrowedFd<'_>, tracer: i32, not_it
         });
     }
     Some(command)
+}
+
+/// What a program used until its end, its descendants included that it had waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time in user mode.
+    pub user: Duration,
+    /// Processor time in the kernel.
+    pub system: Duration,
+    /// The most memory that was resident, of the one process of them that had most, in bytes. A program never shows less than what its
+    /// starter had at the fork: ours is a few MiB.
+    pub peak_rss_bytes: u64,
+}
+
+/// Waits for a child that nobody else has waited for. `None`: it runs, and we are not patient.
+pub(crate) fn wait(child: &Child, patient: bool) -> io::Result<Option<(ExitStatus, Usage)>> {
+    let (mut status, flags) = (0, if patient { 0 } else { libc::WNOHANG });
+    // SAFETY: all zero is a valid `rusage`, a structure of numbers.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let pid = child.id() as libc::pid_t;
+    loop {
+        // SAFETY: both places are ours and of the sizes that wait4(2) asks for.
+        match unsafe { libc::wait4(pid, &mut status, flags, &mut usage) } {
+            0 => return Ok(None),
+            -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => continue,
+            -1 => return Err(io::Error::last_os_error()),
+            _ => break,
+        }
+    }
+    let time = |t: libc::timeval| Duration::from_secs(t.tv_sec as u64) + Duration::from_micros(t.tv_usec as u64);
+    let usage = Usage { user: time(usage.ru_utime), system: time(usage.ru_stime), peak_rss_bytes: usage.ru_maxrss as u64 * 1024 };
+    Ok(Some((ExitStatus::from_raw(status), usage)))
 }
 
 /// Clears close-on-exec.

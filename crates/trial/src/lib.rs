@@ -1,0 +1,19 @@
+//! Trials: a program run again and again under chosen conditions, each run measured, and what may be said of the difference.
+//!
+//! Holds: [`Trials`] (where runs happen), [`Program`] and [`Run`] (what was run and what came of it), [`Setting`] and [`Collector`] (the
+//! cyclic collector during it), [`summary`] and [`verdict`] (whether a difference is more than noise).
+//! Never does: read a heap, print, decide what is compared.
+
+#![forbid(unsafe_code)]
+
+mod collector;
+mod noise;
+mod run;
+mod stop;
+mod trials;
+
+pub use collector::{Collector, Setting};
+pub use noise::{fewest_runs, summary, verdict, Summary, Verdict};
+pub use run::{Program, Run, Way};
+pub use stop::Stop;
+pub use trials::{TrialError, Trials};
