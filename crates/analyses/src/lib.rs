@@ -32,6 +32,7 @@ pub mod sizes;
 pub mod slots;
 #[cfg(test)]
 mod testing;
+mod together;
 pub mod tree;
 mod types;
 pub mod weakrefs;
@@ -39,6 +40,7 @@ pub mod weakrefs;
 pub use naming::{Names, Step};
 pub use object::{object, Account, ObjectView};
 pub use objects::{objects, similar_types, Listing};
+pub use together::Together;
 pub use types::{types, Rest, TypeRow, TypeTable};
 
 /// What a list is sorted by; ties fall back to what does not change from run to run.

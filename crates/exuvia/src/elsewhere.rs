@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use snapshot::{Diagnosis, PythonProcess};
 
 use crate::cli::{Core, Look};
-use crate::look::{Captured, Member, Question};
+use crate::look::{Captured, Family, Member, Question};
 use crate::trouble::Trouble;
 
 /// A program that runs on: there is none here.
@@ -67,6 +67,22 @@ pub(crate) fn core(_: &Core, _: &Look, _: Question<'_>) -> Result<Captured, Trou
 
 pub(crate) fn tree(_: i32, _: &Look) -> Result<Vec<Member>, Trouble> {
     Err(refused())
+}
+
+pub(crate) fn family(_: i32) -> Result<Family, Trouble> {
+    Err(refused())
+}
+
+pub(crate) fn roots(_: &[i32]) -> Result<Vec<i32>, Trouble> {
+    Err(refused())
+}
+
+pub(crate) fn readable(_: i32, _: &Look) -> Result<(), Trouble> {
+    Err(refused())
+}
+
+pub(crate) fn command_line(_: i32) -> String {
+    String::new()
 }
 
 pub(crate) fn pythons() -> Result<Vec<PythonProcess>, Trouble> {

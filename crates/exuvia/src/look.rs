@@ -48,6 +48,14 @@ pub(crate) struct Captured {
     pub(crate) saved: Option<Saved>,
 }
 
+/// A process and all that descend from it.
+pub(crate) struct Family {
+    /// Each with its parent, where that is among them; a parent before its children.
+    pub(crate) members: Vec<(i32, Option<i32>)>,
+    /// So many more there are.
+    pub(crate) left_out: usize,
+}
+
 /// One process of a tree.
 #[derive(Default)]
 pub(crate) struct Member {

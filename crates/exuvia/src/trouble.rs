@@ -57,6 +57,27 @@ impl Trouble {
         &self.what
     }
 
+    /// Why, in its words.
+    pub(crate) fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// Whether it is this target that cannot be read: another one might be.
+    pub(crate) fn of_target(&self) -> bool {
+        self.kind == Kind::Target
+    }
+
+    /// Whether the answer is printed, and crosses a limit.
+    pub(crate) fn is_limit(&self) -> bool {
+        self.kind == Kind::Limit
+    }
+
+    /// The same, said of one process among several.
+    pub(crate) fn of_process(mut self, pid: i32) -> Trouble {
+        self.what = format!("process {pid}: {}", self.what);
+        self
+    }
+
     /// Nothing is wrong: what was asked for (help, version) is printed.
     pub(crate) fn answered() -> Trouble {
         Trouble { kind: Kind::Answered, what: String::new(), why: String::new(), advice: String::new() }

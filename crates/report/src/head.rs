@@ -6,16 +6,23 @@ use snapshot::{Coverage, Mode, Moment, Snapshot, Target};
 
 use crate::{text, Style};
 
-/// At most six lines, each cut to the terminal's width: coverage, how it is known, gaps, target, way, layout.
+/// At most seven lines, each cut to the terminal's width: coverage, how it is known, gaps, target, other Pythons
+/// in it, way, layout.
 pub(crate) fn write(out: &mut dyn Write, snapshot: &Snapshot, style: &Style) -> io::Result<()> {
     let (c, t) = (&snapshot.coverage, &snapshot.target);
-    lines(out, [Some(coverage(c)), Some(known(c)), Some(gaps(c)), Some(target(t)), way(t), layout(t)], style)
+    lines(out, [Some(coverage(c)), Some(known(c)), Some(gaps(c)), Some(target(t)), beside(t), way(t), layout(t)], style)
 }
 
-/// Three of them, where the screen is for one object: coverage, gaps, target.
+/// Three or four of them, where the screen is for one object: coverage, gaps, target, other Pythons.
 pub(crate) fn write_brief(out: &mut dyn Write, snapshot: &Snapshot, style: &Style) -> io::Result<()> {
     let (c, t) = (&snapshot.coverage, &snapshot.target);
-    lines(out, [Some(coverage(c)), Some(gaps(c)), Some(target(t))], style)
+    lines(out, [Some(coverage(c)), Some(gaps(c)), Some(target(t)), beside(t)], style)
+}
+
+/// Two, where several targets are summed: coverage and gaps.
+pub(crate) fn write_sums(out: &mut dyn Write, snapshot: &Snapshot, style: &Style) -> io::Result<()> {
+    let c = &snapshot.coverage;
+    lines(out, [Some(coverage(c)), Some(gaps(c))], style)
 }
 
 fn lines<const N: usize>(out: &mut dyn Write, lines: [Option<String>; N], style: &Style) -> io::Result<()> {
@@ -70,6 +77,11 @@ fn target(t: &Target) -> String {
         Moment::AtExit => parts.push("at its exit".into()),
     }
     format!("target:   {}", parts.join(", "))
+}
+
+/// What is said of other Pythons in the process.
+fn beside(t: &Target) -> Option<String> {
+    t.beside.as_deref().map(|others| format!("beside:   {}", text::escaped(others)))
 }
 
 /// What a fork cost besides the pause, or why there was none.

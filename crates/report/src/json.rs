@@ -22,6 +22,19 @@ impl<'s> Head<'s> {
     }
 }
 
+/// The same of one target among several, where the answer has the schema.
+#[derive(Serialize)]
+pub(crate) struct Body<'s> {
+    target: TargetJson<'s>,
+    coverage: CoverageJson,
+}
+
+impl<'s> Body<'s> {
+    pub(crate) fn new(snapshot: &'s Snapshot) -> Self {
+        Body { target: TargetJson::new(&snapshot.target), coverage: CoverageJson::new(&snapshot.coverage) }
+    }
+}
+
 /// One value and a line break.
 pub(crate) fn line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Harmless))?;
@@ -66,6 +79,7 @@ struct TargetJson<'s> {
     second_stop_ms: Option<f64>,
     page_faults: Option<u64>,
     not_forked: Option<&'s str>,
+    beside: Option<&'s str>,
     moment: &'static str,
     attempts: u32,
     threads: u32,
@@ -88,6 +102,7 @@ impl<'s> TargetJson<'s> {
             second_stop_ms: t.second_stop_ms.map(microseconds),
             page_faults: t.page_faults,
             not_forked: t.not_forked.as_deref(),
+            beside: t.beside.as_deref(),
             moment: t.moment.word(),
             attempts: t.attempts,
             threads: t.threads,
@@ -108,7 +123,7 @@ pub(crate) fn microseconds(ms: f64) -> f64 {
 }
 
 #[derive(Serialize)]
-struct CoverageJson {
+pub(crate) struct CoverageJson {
     objects: u64,
     own_bytes: u64,
     footprint_bytes: u64,
@@ -122,7 +137,7 @@ struct CoverageJson {
 }
 
 impl CoverageJson {
-    fn new(c: &Coverage) -> Self {
+    pub(crate) fn new(c: &Coverage) -> Self {
         CoverageJson {
             objects: c.objects,
             own_bytes: c.own_bytes.0,

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod again;
+pub mod children;
 pub mod containers;
 pub mod cycles;
 pub mod diff;
@@ -33,6 +34,7 @@ mod table;
 pub mod text;
 pub mod tree;
 pub mod types;
+pub mod types_tree;
 pub mod weakrefs;
 
 pub use again::Again;

@@ -111,6 +111,11 @@ pub fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(n), if n == 1 { "" } else { "s" })
 }
 
+/// `1 process`, `2 processes`.
+pub(crate) fn processes(n: u64) -> String {
+    format!("{} process{}", grouped(n), if n == 1 { "" } else { "es" })
+}
+
 /// A time that a person compares: `12.3 ms`, `1.24 s`.
 pub fn duration_ms(ms: f64) -> String {
     match ms {

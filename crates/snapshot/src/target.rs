@@ -28,6 +28,8 @@ pub struct Target {
     pub page_faults: Option<u64>,
     /// Why it was not forked, where that would have been chosen.
     pub not_forked: Option<String>,
+    /// The other Pythons that it has mapped, and why they were not read.
+    pub beside: Option<String>,
     /// How often it was stopped until the moment was right (a running collection makes us try again).
     pub attempts: u32,
     /// Threads that the kernel saw.

@@ -1,7 +1,7 @@
 //! Mapped ELF files: which of them is CPython, and its symbols at addresses of the target.
 //!
 //! Holds: the search for `_PyRuntime` through all mapped files, and single symbols for the launcher.
-//! Never does: run or write a file; trust a path (the inode must be the mapped one).
+//! Never does: run or write a file; trust a path (inode and build id must be the mapped ones).
 //! Sources: elf(5); the `.PyRuntime` section (CPython 3.10+, Include/internal/pycore_runtime.h `_GENERATE_DEBUG_SECTION_LINUX`
 //! and its forerunner); proc_pid_map_files(5).
 
@@ -62,18 +62,18 @@ const STATICS: &[&str] = &[
 /// Symbol tables with their names, the one that survives stripping first.
 const TABLES: [(&str, &str); 2] = [(".dynsym", ".dynstr"), (".symtab", ".strtab")];
 /// `sizeof(Elf64_Sym)`.
-const SYMBOL_BYTES: usize = 24;
+pub(crate) const SYMBOL_BYTES: usize = 24;
 
 /// A defined symbol.
-struct Symbol<'a> {
-    name: &'a [u8],
-    address: u64,
+pub(crate) struct Symbol<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) address: u64,
     local: bool,
 }
 
 impl<'a> Symbol<'a> {
     /// From an `Elf64_Sym` (elf(5)): name, info, other, section, value, size. `None` for an undefined one.
-    fn read(raw: &'a [u8], names: &'a [u8]) -> Option<Symbol<'a>> {
+    pub(crate) fn read(raw: &'a [u8], names: &'a [u8]) -> Option<Symbol<'a>> {
         let name = u32::from_le_bytes(raw.get(..4)?.try_into().ok()?);
         let info = raw.get(4)?;
         let section = u16::from_le_bytes(raw.get(6..8)?.try_into().ok()?);
@@ -97,7 +97,10 @@ pub(crate) fn pythons(process: &Process) -> Result<Vec<Module>, TargetError> {
     for file in mapped_files(process, &mappings) {
         match process.open_mapped(file) {
             Ok(opened) => found.extend(python_module(&ReadCache::new(opened), file, process)),
-            Err(e) => unreadable.push((file.path.clone(), e)),
+            Err(e) => match crate::loaded::python(process, file) {
+                Some(module) => found.push(module),
+                None => unreadable.push((file.path.clone(), e)),
+            },
         }
     }
     if !found.is_empty() {
@@ -245,12 +248,12 @@ impl<'a, R: ReadRef<'a>> Elf<'a, R> {
     }
 }
 
-fn is_wanted(name: &str) -> bool {
+pub(crate) fn is_wanted(name: &str) -> bool {
     name.starts_with("Py") || name.starts_with("_Py") || name.starts_with("lookdict") || STATICS.contains(&name)
 }
 
 /// A static's name without what link-time optimisation appends to keep it unique: `usedpools.lto_priv.0`.
-fn plain_name(name: &str) -> &str {
+pub(crate) fn plain_name(name: &str) -> &str {
     name.split_once(".lto_priv.").map_or(name, |(plain, _)| plain)
 }
 

@@ -20,6 +20,7 @@ mod guardian;
 mod headroom;
 mod kernel;
 mod launch;
+mod loaded;
 mod maps;
 mod pagemap;
 mod plan;

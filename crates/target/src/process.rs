@@ -13,9 +13,13 @@ use nix::errno::Errno;
 use nix::sys::uio::{process_vm_readv, RemoteIoVec};
 use nix::unistd::Pid;
 
+use crate::core_file::build_id;
 use crate::error::TargetError;
 use crate::maps::parse_maps;
 use crate::status::{name_of, tracing_process, Status};
+
+/// The program headers and the notes of an ELF file stand in here.
+const HEAD: usize = 4096;
 
 /// Opens a process for reading: it exists, is no zombie and no thread of the kernel, is a 64-bit x86-64 program,
 /// may be read by us, and nobody else traces it.
@@ -126,7 +130,8 @@ impl Process {
         }
         let by_path = open_regular(&format!("/proc/{pid}/root{}", mapping.path));
         if let Ok(file) = &by_path {
-            if file.metadata()?.ino() == mapping.inode {
+            // A file system may give the inode of a deleted file to the next one.
+            if file.metadata()?.ino() == mapping.inode && !self.is_another_build(mapping, file) {
                 return by_path;
             }
         }
@@ -136,6 +141,14 @@ impl Process {
         }
         // The path leads to another file now: an upgrade replaced it under the running process.
         by_path.and(Err(io::Error::from_raw_os_error(libc::ESTALE)))
+    }
+
+    /// Whether the build id that is mapped is another than the file's. Where one of them has none, nothing is known against it.
+    fn is_another_build(&self, mapping: &Mapping, file: &File) -> bool {
+        let (mut mapped, mut here) = (vec![0; HEAD], vec![0; HEAD]);
+        let both = self.read(mapping.start, &mut mapped).is_ok() && file.read_exact_at(&mut here, 0).is_ok();
+        let ids = both.then(|| build_id(&mapped).zip(build_id(&here))).flatten();
+        ids.is_some_and(|(mapped, here)| mapped != here)
     }
 
     /// Whether it is still the process and the program that was opened.

@@ -70,7 +70,11 @@ pub fn identify(memory: &dyn Memory, python: &Module) -> Result<Identity, Layout
         Some(hex) => Some(Release::from_hex(hex).ok_or_else(|| LayoutError::Unsupported { found: format!("pre-release {hex:#x}") })?),
         None => None,
     };
-    let minor = release.map(|r| r.minor).or(name_minor).ok_or_else(|| LayoutError::Unsupported { found: python.path.clone() })?;
+    let minor = release
+        .map(|r| r.minor)
+        .or(name_minor)
+        .or_else(|| of_symbols(python))
+        .ok_or_else(|| LayoutError::Unsupported { found: python.path.clone() })?;
     let found = release.map_or_else(|| format!("3.{minor}"), |r| r.to_string());
     if free_threaded || name_flags.contains('t') {
         return Err(LayoutError::FreeThreaded { found });
@@ -83,6 +87,14 @@ pub fn identify(memory: &dyn Memory, python: &Module) -> Result<Identity, Layout
         return Err(LayoutError::Unsupported { found });
     }
     Ok(Identity { runtime, minor, release })
+}
+
+/// The minor of a release before 3.11, which says it nowhere, in a program that is not called by it: by what each was the first to have
+/// (Include/modsupport.h: `PyModule_AddObjectRef` 3.10, `PyModule_AddType` 3.9; Include/code.h: `PyCode_NewWithPosOnlyArgs` 3.8). A
+/// linker takes their files whole, and the proof decides.
+fn of_symbols(python: &Module) -> Option<u8> {
+    const FIRST: [(&str, u8); 3] = [("PyModule_AddObjectRef", 10), ("PyModule_AddType", 9), ("PyCode_NewWithPosOnlyArgs", 8)];
+    FIRST.iter().find(|(name, _)| python.symbol(name).is_some()).map(|(_, minor)| *minor)
 }
 
 /// The minor and the ABI flags in a file name: `libpython3.13t.so.1.0`, `python3.11`.
@@ -540,6 +552,11 @@ mod tests {
         assert_eq!(of(say("/x/libpython3.13.so.1.0", &["_PyRuntime"], &[COOKIE, 0x030d_00f0, 0])), Ok("3.13.0".to_owned()));
         assert_eq!(of(say("/x/uwsgi", &["_PyRuntime", "Py_Version"], &[0, 0, 0x030b_02f0])), Ok("3.11.2".to_owned()));
         assert_eq!(of(say("/x/libpython3.9.so.1.0", &["_PyRuntime"], &[0, 0, 0])), Ok("3.9".to_owned()));
+        let first = ["_PyRuntime", "PyCode_NewWithPosOnlyArgs", "PyModule_AddType", "PyModule_AddObjectRef"];
+        for (count, release) in [(2, "3.8"), (3, "3.9"), (4, "3.10")] {
+            assert_eq!(of(say("/x/uwsgi", first.get(..count).unwrap(), &[0, 0, 0])), Ok(release.to_owned()));
+        }
+        assert!(say("/x/uwsgi", &["_PyRuntime"], &[0, 0, 0]).is_err());
     }
 
     #[test]

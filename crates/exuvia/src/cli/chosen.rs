@@ -13,6 +13,8 @@ use crate::trouble::Trouble;
 pub(crate) enum Named {
     Pid(i32),
     Folder(PathBuf),
+    /// Several processes of one name; the biggest first.
+    Several(Vec<i32>),
 }
 
 /// What to look at, decided.
@@ -53,6 +55,7 @@ impl Places {
             Named::Folder(path) if path.is_file() => return Ok(Chosen::Core(Core { path, places: self.clone() })),
             Named::Folder(folder) => (Chosen::Folder(folder.clone()), format!("{} is a snapshot", folder.display())),
             Named::Pid(pid) => (Chosen::Pid(pid), format!("process {pid} runs, and the kernel says where its files are")),
+            Named::Several(pids) => return Err(several(&pids)),
         };
         self.none(whose.1).map(|()| whose.0)
     }
@@ -66,8 +69,9 @@ impl Places {
     }
 }
 
-/// A PID, a folder, or a process by its name: a number is a PID, `./7` is a folder.
-pub(super) fn named(s: &str) -> Result<Named, String> {
+/// A PID, a folder, or a process by its name: a number is a PID, `./7` is a folder. Where several processes have the name, what is
+/// meant is decided by what is asked of them.
+pub(super) fn named_or_several(s: &str) -> Result<Named, String> {
     let is_number = s.parse::<i64>().is_ok();
     if s.contains('/') || (!is_number && std::path::Path::new(s).exists()) {
         return Ok(Named::Folder(s.into()));
@@ -80,11 +84,55 @@ pub(super) fn named(s: &str) -> Result<Named, String> {
     match crate::live::called(s).as_slice() {
         [one] => Ok(Named::Pid(*one)),
         [] => Err(format!("{why}, and there is no folder of this name, and no Python process is called so")),
-        several => {
-            let pids: Vec<String> = several.iter().take(NAMED_SHOWN).map(i32::to_string).collect();
-            let more = if several.len() > NAMED_SHOWN { " …" } else { "" };
-            Err(format!("{} Python processes are called so: {}{more}", several.len(), pids.join(" ")))
+        several => Ok(Named::Several(several.to_vec())),
+    }
+}
+
+/// The same, where one must be meant.
+pub(super) fn named(s: &str) -> Result<Named, String> {
+    match named_or_several(s)? {
+        Named::Several(pids) => Err(told(&pids)),
+        one => Ok(one),
+    }
+}
+
+/// Several processes have the name that one was asked for by.
+fn several(pids: &[i32]) -> Trouble {
+    let first = pids.first().copied().unwrap_or_default();
+    Trouble::usage(
+        "the name is not that of one process",
+        told(pids),
+        format!("exuvia types {first}, or --children where they are one tree"),
+    )
+}
+
+/// How many have a name, and the first of them.
+pub(super) fn told(pids: &[i32]) -> String {
+    let shown: Vec<String> = pids.iter().take(NAMED_SHOWN).map(i32::to_string).collect();
+    let more = if pids.len() > NAMED_SHOWN { " …" } else { "" };
+    format!("{} Python processes are called so: {}{more}", pids.len(), shown.join(" "))
+}
+
+/// The process at the root of the tree that was asked for.
+pub(super) fn root(named: Option<Named>, program: &[OsString]) -> Result<i32, Trouble> {
+    let not = |why: String| Trouble::usage("--children is for a process that runs", why, "exuvia types --children 4711");
+    match named {
+        Some(Named::Pid(pid)) => Ok(pid),
+        Some(Named::Several(pids)) => {
+            let roots = crate::live::roots(&pids)?;
+            match roots.as_slice() {
+                [root] => Ok(*root),
+                _ => Err(Trouble::usage(
+                    "the name is not that of one tree of processes",
+                    format!("{}, and they are {} trees", told(&pids), roots.len()),
+                    format!("exuvia types --children {}", roots.first().copied().unwrap_or_default()),
+                )),
+            }
         }
+        Some(Named::Folder(path)) if path.is_file() => Err(not(format!("{} is a file: a core is of one process", path.display()))),
+        Some(Named::Folder(path)) => Err(not(format!("{} is the snapshot of one process", path.display()))),
+        None if program.is_empty() => Err(not("none was named".into())),
+        None => Err(not("a program that exuvia starts is looked at alone".into())),
     }
 }
 

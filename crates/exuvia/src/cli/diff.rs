@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::chosen::told as several_are_called;
 use super::{duration, named, pid, Look, Named, Rows};
 use crate::trouble::Trouble;
 
@@ -64,6 +65,7 @@ impl Diff {
             match named(word).map_err(|why| wrong(&format!("{word} is no snapshot and no process"), why))? {
                 Named::Folder(folder) => folders.push(folder),
                 Named::Pid(pid) if self.words.len() == 1 => return process(pid),
+                Named::Several(pids) => return Err(wrong(&format!("{word} is not the name of one process"), several_are_called(&pids))),
                 Named::Pid(pid) => {
                     let why = "snapshots are compared with snapshots, or a process with itself".to_owned();
                     return Err(wrong(&format!("the process {pid} is not compared with something else"), why));

@@ -103,6 +103,7 @@ pub(crate) struct Slots {
 Examples:
   exuvia explain 4711
   exuvia explain --all 4711
+  exuvia explain --children 4711
   exuvia explain --fail-over 500MB -- python3 app.py")]
 #[command(override_usage = "exuvia explain [OPTIONS] PID|FOLDER|CORE\n       exuvia explain [OPTIONS] -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Explain {

@@ -21,6 +21,7 @@ pub(crate) struct Ledger {
     #[command(flatten)]
     pub(crate) target: Target,
     /// The process and all that was forked from it: what each still shares with its parent, and what wrote to the rest
+    /// (--children says the same)
     #[arg(long)]
     pub(crate) tree: bool,
     #[command(flatten)]

@@ -8,6 +8,7 @@ mod explain;
 mod gc;
 mod ledger;
 mod names;
+mod refusal;
 mod weakrefs;
 
 use std::ffi::OsString;
@@ -16,10 +17,10 @@ use std::time::Duration;
 
 use analyses::SortBy;
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use memory::Addr;
 
-use self::chosen::named;
+use self::chosen::{named, named_or_several};
 pub(crate) use self::chosen::{Chosen, Core, Named, Places};
 pub(crate) use self::containers::Containers;
 pub(crate) use self::counts::{Finalizers, Refcounts};
@@ -28,6 +29,7 @@ pub(crate) use self::explain::{Cycles, Explain, Retained, Slots};
 pub(crate) use self::gc::Gc;
 pub(crate) use self::ledger::Ledger;
 pub(crate) use self::names::{Path, Sizes};
+use self::refusal::refusal;
 pub(crate) use self::weakrefs::Weakrefs;
 use crate::trouble::Trouble;
 
@@ -93,7 +95,8 @@ Prove: the difference
 
 A TARGET is a process id (4711 or -p 4711) or the name of a Python process (gunicorn,
 app.py), a program to start and look at before it ends (-- python3 app.py), a folder
-made by exuvia snapshot, or a core file. exuvia alone lists the Python processes that
+made by exuvia snapshot, or a core file. --children takes all processes that descend
+from it, too: types sums them, the others answer for each. exuvia alone lists the Python processes that
 it may read. exuvia COMMAND --help explains a command and has an example.
 
 What it does to the target (docs/safety.md says it on one page): it stops it for
@@ -144,11 +147,13 @@ pub(crate) enum Command {
 ///
 /// own is what sys.getsizeof says, footprint what the allocators really spend (size classes, tables, buffers), share
 /// the part of the whole footprint. Classes of one name share a row. A type marked `derived` has a __sizeof__ of its
-/// own that exuvia has no decoder for, one marked `scanned` is known by its slots and a scan of its body.
+/// own that exuvia has no decoder for, one marked `scanned` is known by its slots and a scan of its body. With --children
+/// the types of all processes of a tree in one sum (in: how many have it; JSON: exuvia/types-tree/1).
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   exuvia types 4711
+  exuvia types --children 4711
   exuvia types --sort count -- python3 -c 'rows = [[n] for n in range(999)]'
   exuvia types --json 4711 | python3 -m json.tool")]
 #[command(override_usage = "exuvia types [OPTIONS] PID|FOLDER|CORE\n       exuvia types [OPTIONS] -- PROGRAM [ARGUMENT]...")]
@@ -272,7 +277,7 @@ pub(crate) struct Snapshot {
 #[derive(Args, Debug, Default)]
 pub(crate) struct Target {
     /// The process, the folder of a snapshot, or a core file
-    #[arg(value_name = "PID|FOLDER|CORE", value_parser = named)]
+    #[arg(value_name = "PID|FOLDER|CORE", value_parser = named_or_several)]
     pub(crate) pid: Option<Named>,
     /// The process, as py-spy's users write it
     #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid, conflicts_with = "pid")]
@@ -280,6 +285,9 @@ pub(crate) struct Target {
     /// A program to start, and look at before it ends
     #[arg(last = true, value_name = "PROGRAM", conflicts_with_all = ["pid", "pid_option"])]
     pub(crate) program: Vec<OsString>,
+    /// The process and all that descend from it, each Python in turn; --json: an answer a line, then exuvia/children/1
+    #[arg(long)]
+    pub(crate) children: bool,
     #[command(flatten)]
     pub(crate) places: Places,
 }
@@ -339,6 +347,9 @@ pub(crate) struct Look {
     /// Stop nothing if the pause is expected to be longer
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub(crate) max_pause: Duration,
+    /// Where a process has several Pythons in use: the one of this release or file [default: the first that is in use]
+    #[arg(long, value_name = "RELEASE|FILE")]
+    pub(crate) python: Option<String>,
     /// Look at a started program after this time instead of at its end
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) after: Option<Duration>,
@@ -382,6 +393,16 @@ impl From<Sort> for SortBy {
 }
 
 impl Target {
+    /// The process at the root of the tree that was asked for with --children.
+    pub(crate) fn root(&self, command: &str) -> Result<i32, Trouble> {
+        let named = self.pid.clone().or(self.pid_option.map(Named::Pid));
+        if named.is_none() && self.program.is_empty() {
+            return Err(no_target(command));
+        }
+        let root = chosen::root(named, &self.program)?;
+        self.places.none(format!("process {root} runs, and the kernel says where its files are")).map(|()| root)
+    }
+
     /// The one target that was named.
     pub(crate) fn chosen(&self, command: &str) -> Result<Chosen, Trouble> {
         match (self.pid.clone().or(self.pid_option.map(Named::Pid)), self.program.is_empty()) {
@@ -507,43 +528,10 @@ fn duration(s: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| "a time is not negative and not endless".into())
 }
 
-/// clap's error as three lines.
-fn refusal(e: &clap::Error, command: Option<&OsString>) -> Trouble {
-    let rendered = e.render().to_string();
-    let mut lines = rendered.lines().map(str::trim).filter(|l| !l.is_empty());
-    let what = lines.next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':').to_string();
-    let rest: Vec<&str> = lines.collect();
-    let pick = |mark: &str| rest.iter().find_map(|l| l.strip_prefix(mark)).map(|l| l.trim().to_string());
-    let known = command.and_then(|c| c.to_str()).filter(|c| Cli::command().get_subcommands().any(|s| s.get_name() == *c));
-    // "invalid value 'x' for '--mode <MODE>': the reason" carries its own why.
-    let (what, reason) = match what.split_once("': ") {
-        Some((head, reason)) => (format!("{head}'"), Some(reason.to_string())),
-        None => (what, None),
-    };
-    let listed = || {
-        rest.first()
-            .filter(|l| !["Usage", "For more", "tip:"].iter().any(|word| l.starts_with(word)))
-            .map(|l| l.trim_matches(['[', ']']).to_string())
-    };
-    let why = reason
-        .or_else(|| match e.kind() {
-            ErrorKind::ArgumentConflict => Some("one target is looked at at a time".to_string()),
-            ErrorKind::MissingRequiredArgument => listed().map(|missing| format!("{missing} is missing")),
-            ErrorKind::InvalidValue if what.contains("a value is required") => Some("the option takes a value".to_string()),
-            _ => None,
-        })
-        // A tip to write what is no option behind `--` would start it as a program.
-        .or_else(|| pick("tip:").filter(|tip| !tip.contains("as a value")))
-        .or_else(listed)
-        .or_else(|| pick("Usage:").map(|u| format!("usage: {u}")))
-        .unwrap_or_else(|| "it is not among the commands and options".into());
-    let help = known.map_or("exuvia --help".to_string(), |c| format!("exuvia {c} --help"));
-    Trouble::usage(what, why, help)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_sound() {
@@ -552,7 +540,6 @@ mod tests {
 
     #[test]
     fn every_command_stands_in_the_help_and_no_other() {
-        use clap::CommandFactory;
         let named: Vec<&str> =
             LONG_HELP.lines().filter_map(|l| l.strip_prefix("  ")?.split_once("  ")).map(|(name, _)| name.trim()).collect();
         let there: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_string()).collect();

@@ -7,9 +7,12 @@ use crate::screen;
 use crate::trouble::Trouble;
 
 pub(crate) fn run(args: &Ledger) -> Result<(), Trouble> {
-    let target = args.target.chosen("ledger")?;
+    let target = match args.target.children {
+        true => Chosen::Pid(args.target.root("ledger")?),
+        false => args.target.chosen("ledger")?,
+    };
     args.look.check(&target)?;
-    if args.tree {
+    if args.tree || args.target.children {
         return tree(args, &target);
     }
     let looked = look::take(&target, &args.look, Question::Ledger)?;

@@ -1,5 +1,6 @@
 //! One file a command; here is only who is called.
 
+mod children;
 mod containers;
 mod cycles;
 mod diff;
@@ -24,6 +25,7 @@ use std::ffi::OsString;
 
 use report::Again;
 
+use self::children::each;
 use crate::cli::{Chosen, Cli, Command};
 use crate::trouble::Trouble;
 
@@ -31,21 +33,21 @@ use crate::trouble::Trouble;
 pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
     match cli.command {
         Some(Command::Types(args)) => types::run(&args),
-        Some(Command::Objects(args)) => objects::run(&args),
+        Some(Command::Objects(args)) => each(args, "objects", |a| (&mut a.target, &a.look), objects::run),
         Some(Command::Object(args)) => object::run(&args),
-        Some(Command::Snapshot(args)) => snapshot::run(&args),
+        Some(Command::Snapshot(args)) => snapshot::run(args),
         Some(Command::Doctor(args)) => doctor::run(&args),
-        Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Explain(args)) => each(args, "explain", |a| (&mut a.target, &a.look), explain::run),
         Some(Command::Ledger(args)) => ledger::run(&args),
-        Some(Command::Retained(args)) => retained::run(&args),
-        Some(Command::Refcounts(args)) => refcounts::run(&args),
-        Some(Command::Cycles(args)) => cycles::run(&args),
+        Some(Command::Retained(args)) => each(args, "retained", |a| (&mut a.target, &a.look), retained::run),
+        Some(Command::Refcounts(args)) => each(args, "refcounts", |a| (&mut a.target, &a.look), refcounts::run),
+        Some(Command::Cycles(args)) => each(args, "cycles", |a| (&mut a.target, &a.look), cycles::run),
         Some(Command::Path(args)) => path::run(&args),
-        Some(Command::Finalizers(args)) => finalizers::run(&args),
-        Some(Command::Containers(args)) => containers::run(&args),
-        Some(Command::Weakrefs(args)) => weakrefs::run(&args),
-        Some(Command::Gc(args)) => gc::run(&args),
-        Some(Command::Slots(args)) => slots::run(&args),
+        Some(Command::Finalizers(args)) => each(args, "finalizers", |a| (&mut a.target, &a.look), finalizers::run),
+        Some(Command::Containers(args)) => each(args, "containers", |a| (&mut a.target, &a.look), containers::run),
+        Some(Command::Weakrefs(args)) => each(args, "weakrefs", |a| (&mut a.target, &a.look), weakrefs::run),
+        Some(Command::Gc(args)) => each(args, "gc", |a| (&mut a.target, &a.look), gc::run),
+        Some(Command::Slots(args)) => each(args, "slots", |a| (&mut a.target, &a.look), slots::run),
         Some(Command::Sizes(args)) => sizes::run(&args),
         Some(Command::Diff(args)) => diff::run(&args),
         None => list::run(),

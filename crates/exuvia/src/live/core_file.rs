@@ -9,12 +9,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use capture::{CaptureError, Source};
-use cpython::layout::proof::identify;
-use cpython::LayoutError;
 use memory::{Image, Module};
 use snapshot::Mode;
 use target::{CorePlaces, Dump, Taken};
 
+use super::pythons::Pythons;
 use super::{refusals, Call};
 use crate::cli::{Core, Look};
 use crate::look::{Captured, Question};
@@ -31,27 +30,24 @@ pub(crate) fn core(file: &Core, look: &Look, question: Question<'_>) -> Result<C
     let places = CorePlaces { root: file.places.root.clone(), exe: file.places.exe.clone() };
     let progress = Progress::start("reading the core file");
     let opened = target::open_core(&file.path, &places).map_err(|e| refusals::core(&e))?;
-    let pythons = opened.pythons().map_err(|e| refusals::core(&e))?;
+    let modules = opened.pythons().map_err(|e| refusals::core(&e))?;
     progress.step("finding every object");
     let image = opened.image();
+    let pythons = Pythons::of(&image, modules, look.python.as_deref(), None)?;
     let copied = Instant::now();
     // The first that was initialised; what is wrong with the first is told where none was.
     let mut first = None;
-    for python in &pythons {
-        let seen = identify(&image, python).map_err(CaptureError::from).and_then(|_| {
-            let moment = capture::Moment::Still;
-            call.captured(
-                Source { image: &image, python, mappings: opened.mappings(), tables: &call.tables, moment, residency: None },
-                copied,
-            )
-        });
-        match seen {
+    for (python, _) in &pythons.known {
+        let moment = capture::Moment::Still;
+        let source = Source { image: &image, python, mappings: opened.mappings(), tables: &call.tables, moment, residency: None };
+        match call.captured(source, copied) {
             Ok(mut captured) => {
                 drop(progress);
                 let t = &mut captured.snapshot.target;
                 t.pid = opened.pid();
                 t.executable = opened.exe().to_string();
                 t.mode = Mode::Core;
+                t.beside = pythons.beside(source);
                 t.threads = opened.threads();
                 t.copied_bytes = Some(opened.dumped_bytes().0);
                 tell(&opened);
@@ -61,7 +57,7 @@ pub(crate) fn core(file: &Core, look: &Look, question: Question<'_>) -> Result<C
             Err(e) => first = first.or(Some(e)),
         }
     }
-    Err(refusals::capture(None, &first.unwrap_or(CaptureError::Layout(LayoutError::NotInitialised))))
+    Err(refusals::capture(None, &pythons.instead_of(first)))
 }
 
 /// Writes a process's memory as it was taken: for its owner alone, since all that it held is in there.

@@ -10,6 +10,7 @@ mod doctor;
 mod fingerprint_key;
 mod interrupt;
 mod processes;
+mod pythons;
 mod refusals;
 mod tree;
 
@@ -18,10 +19,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use capture::{capture, capture_into, CaptureError, Detail, FingerprintKey, Source};
-use cpython::layout::proof::{collecting_words, identify, Identity};
+use cpython::layout::proof::collecting_words;
 use cpython::layout::Table;
-use cpython::LayoutError;
-use memory::Module;
 use snapshot::file::{Draft, FileError};
 use snapshot::Moment;
 use target::{Ending, LaunchOptions, Launched, Process, TakeOptions, Taken, Way};
@@ -30,8 +29,9 @@ use self::again::{Attempt, Facts, Spent};
 pub(crate) use self::core_file::core;
 pub(crate) use self::doctor::diagnose;
 pub(crate) use self::interrupt::Looks;
-pub(crate) use self::processes::{called, pythons};
-pub(crate) use self::tree::tree;
+pub(crate) use self::processes::{called, command_line, pythons};
+use self::pythons::Pythons;
+pub(crate) use self::tree::{family, roots, tree};
 use crate::cli::{self, Look};
 use crate::look::{Captured, Question, Saved};
 use crate::progress::Progress;
@@ -50,6 +50,12 @@ pub(crate) fn guardian() -> Option<ExitCode> {
 /// Looks at a process that runs.
 pub(crate) fn process(pid: i32, look: &Look, question: Question<'_>) -> Result<Captured, Trouble> {
     Call::of(look, question)?.pid(pid)
+}
+
+/// Whether a process can be looked at, as far as that is seen without stopping it.
+pub(crate) fn readable(pid: i32, look: &Look) -> Result<(), Trouble> {
+    let process = target::open(pid).map_err(refusals::target)?;
+    Call::of(look, Question::Types)?.pythons(&process).map(|_| ())
 }
 
 /// Starts a program and looks at it; where it was seen before its end, it runs on.
@@ -171,40 +177,29 @@ impl Call<'_> {
         Ok((captured, moment))
     }
 
-    /// The mapped files that hold a Python, and what each says of itself: a build that cannot be read is refused before
-    /// anything is stopped.
-    fn pythons(&self, process: &Process) -> Result<Vec<(Module, Identity)>, Trouble> {
-        let mut known = Vec::new();
-        let mut refused = None;
-        for module in process.pythons().map_err(refusals::target)? {
-            match identify(process, &module) {
-                Ok(identity) => known.push((module, identity)),
-                Err(e) => refused = refused.or(Some(e)),
-            }
-        }
-        match refused {
-            Some(e) if known.is_empty() => Err(refusals::capture(Some(process.pid()), &e.into())),
-            _ => Ok(known),
-        }
+    fn pythons(&self, process: &Process) -> Result<Pythons, Trouble> {
+        let modules = process.pythons().map_err(refusals::target)?;
+        Pythons::of(process, modules, self.look.python.as_deref(), Some(process.pid()))
     }
 
-    fn take_options(&self, process: &Process, pythons: &[(Module, Identity)]) -> TakeOptions {
-        let quiet_words = pythons.iter().flat_map(|(_, identity)| collecting_words(process, identity, &self.tables)).collect();
+    fn take_options(&self, process: &Process, pythons: &Pythons) -> TakeOptions {
+        let quiet_words = pythons.known.iter().flat_map(|(_, identity)| collecting_words(process, identity, &self.tables)).collect();
         let residency = matches!(self.question, Question::Ledger | Question::Explanation | Question::Everything(_));
         TakeOptions { mode: self.look.mode.into(), quiet_words, max_pause: self.look.max_pause, residency, ..TakeOptions::default() }
     }
 
     /// The snapshot of the one Python that is in use: a process may have another one mapped that was never started.
-    fn capture(&self, taken: &Taken, pythons: &[(Module, Identity)], exe: &str, pid: i32) -> Result<Captured, CaptureError> {
+    fn capture(&self, taken: &Taken, pythons: &Pythons, exe: &str, pid: i32) -> Result<Captured, CaptureError> {
         let copied = Instant::now();
         let image = taken.image();
         let moment = if taken.way() == Way::Live { capture::Moment::Running } else { capture::Moment::Still };
         let mut first = None;
-        for (python, _) in pythons {
+        for (python, _) in &pythons.known {
             let residency = taken.residency();
             let source = Source { image: &image, python, mappings: taken.mappings(), tables: &self.tables, moment, residency };
             match self.captured(source, copied) {
-                Ok(captured) => {
+                Ok(mut captured) => {
+                    captured.snapshot.target.beside = pythons.beside(source);
                     if let Question::Core(path) = self.question {
                         core_file::write(path, taken, &image, python, exe, pid).map_err(|e| FileError::io(path, &e))?;
                     }
@@ -214,7 +209,7 @@ impl Call<'_> {
                 Err(e) => first = first.or(Some(e)),
             }
         }
-        Err(first.unwrap_or(CaptureError::Layout(LayoutError::NotInitialised)))
+        Err(pythons.instead_of(first))
     }
 
     fn captured(&self, source: Source<'_>, copied: Instant) -> Result<Captured, CaptureError> {

@@ -27,7 +27,8 @@ pub(crate) fn called(name: &str) -> Vec<i32> {
     };
     let mut found = pids().unwrap_or_default();
     found.retain(|pid| *pid != std::process::id() as i32 && names(&arguments(*pid)).any(|own| own == name));
-    let mut found: Vec<PythonProcess> = found.into_iter().filter_map(look).collect();
+    // So few that each is asked: a program that embeds Python may have nothing mapped that is called so.
+    let mut found: Vec<PythonProcess> = found.into_iter().filter_map(asked).collect();
     found.sort_by_key(|p| (Reverse(p.resident), p.pid));
     found.into_iter().map(|p| p.pid).collect()
 }
@@ -79,9 +80,12 @@ fn look(pid: i32) -> Option<PythonProcess> {
         // The maps of others are refused, or empty for kernel threads; the command line is open to all.
         _ => command.split(' ').next().is_some_and(|program| program.contains("python")),
     };
-    if !named {
-        return None;
-    }
+    named.then(|| asked(pid)).flatten()
+}
+
+/// The same, whatever it looks like.
+fn asked(pid: i32) -> Option<PythonProcess> {
+    let command = command_line(pid);
     let found = |release, refused| Some(PythonProcess { pid, resident: resident(pid), command, release, refused });
     let opened = target::open(pid).and_then(|process| process.pythons().map(|modules| (process, modules)));
     match opened {

@@ -1,18 +1,17 @@
 //! A process with its children: each is looked at in turn, beside its parent's memory and a sibling's.
 //!
-//! Holds: [`tree`]. Never does: hold more than three copies for each level of the tree: a process, two of its children.
+//! Holds: [`tree`]; the processes of a tree by themselves ([`family`], [`roots`]). Never does: hold more than three copies for each level of the tree: a process, two of its children.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use capture::{forked, CaptureError, Detail, Kin, Relative, Source};
 use cpython::LayoutError;
-use memory::Module;
 use target::{Taken, Way};
 
 use super::{again, processes, refusals, Call};
 use crate::cli::Look;
-use crate::look::{Member, Question};
+use crate::look::{Family, Member, Question};
 use crate::progress::Progress;
 use crate::trouble::Trouble;
 
@@ -64,6 +63,38 @@ impl Brood {
         }
         Some(Next { pid, own, sibling })
     }
+}
+
+/// A process and all that descend from it as they are now, a parent before its children, with how many more there are. This command and
+/// what it started are no part of it.
+pub(crate) fn family(root: i32) -> Result<Family, Trouble> {
+    let children = children()?;
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    let (mut all, mut waiting, mut left_out) = (Vec::new(), vec![(root, None)], 0);
+    // PIDs are used again: what was a child when the list was read may be an ancestor by then.
+    let mut seen = BTreeSet::from([own]);
+    while let Some((pid, parent)) = waiting.pop() {
+        if !seen.insert(pid) {
+            continue;
+        }
+        match all.len() < PROCESSES_MOST {
+            true => all.push((pid, parent)),
+            false => left_out += 1,
+        }
+        waiting.extend(children.get(&pid).into_iter().flatten().rev().map(|child| (*child, Some(pid))));
+    }
+    Ok(Family { members: all, left_out })
+}
+
+/// Those of some processes that descend from none of the others.
+pub(crate) fn roots(pids: &[i32]) -> Result<Vec<i32>, Trouble> {
+    let parents: BTreeMap<i32, i32> =
+        children()?.into_iter().flat_map(|(parent, all)| all.into_iter().map(move |child| (child, parent))).collect();
+    let descends = |pid: &i32| {
+        let above = std::iter::successors(parents.get(pid), |parent| parents.get(parent));
+        above.take(PROCESSES_MOST).any(|parent| pids.contains(parent))
+    };
+    Ok(pids.iter().copied().filter(|pid| !descends(pid)).collect())
 }
 
 /// Looks at a process and at all that descends from it, a parent before its children.
@@ -126,18 +157,27 @@ impl Call<'_> {
             let (pid, image, residency) = images.get(i)?.as_ref()?;
             Some(Relative { pid: *pid, image, residency })
         });
-        let made = |python: &Module| {
-            let source =
-                Source { image: &image, python, mappings: taken.mappings(), tables: &self.tables, moment, residency: taken.residency() };
+        let source = |python| Source {
+            image: &image,
+            python,
+            mappings: taken.mappings(),
+            tables: &self.tables,
+            moment,
+            residency: taken.residency(),
+        };
+        let made = |python| {
+            let source = source(python);
             match parent {
                 Some(parent) => forked(source, Kin { parent, sibling }).map(|(snapshot, forked)| (snapshot, Some(forked))),
                 None => capture::capture(source, Detail::Types).map(|snapshot| (snapshot, None)),
             }
         };
         let mut outcome = Err(CaptureError::Layout(LayoutError::NotInitialised));
-        for (python, _) in &self.pythons(&process)? {
+        let pythons = self.pythons(&process)?;
+        for (python, _) in &pythons.known {
             outcome = made(python);
-            if outcome.is_ok() {
+            if let Ok((snapshot, _)) = &mut outcome {
+                snapshot.target.beside = pythons.beside(source(python));
                 break;
             }
         }

@@ -21,6 +21,7 @@ pub(crate) fn rows(target: &Target, coverage: &Coverage) -> Vec<(String, String)
     say("target.second_stop_ms", t.second_stop_ms.map(|v| v.to_string()));
     say("target.page_faults", t.page_faults.map(|v| v.to_string()));
     say("target.not_forked", t.not_forked.clone());
+    say("target.beside", t.beside.clone());
     say("target.attempts", Some(t.attempts.to_string()));
     say("target.threads", Some(t.threads.to_string()));
     say("target.interpreters", Some(t.interpreters.to_string()));
@@ -114,6 +115,7 @@ pub(crate) fn parse(rows: &[(String, String)]) -> Result<(Target, Coverage), Str
         second_stop_ms: number("target.second_stop_ms", get("target.second_stop_ms"))?,
         page_faults: number("target.page_faults", get("target.page_faults"))?,
         not_forked: get("target.not_forked").map(str::to_string),
+        beside: get("target.beside").map(str::to_string),
         attempts: number("target.attempts", get("target.attempts"))?.unwrap_or(0),
         threads: number("target.threads", get("target.threads"))?.unwrap_or(0),
         interpreters: number("target.interpreters", get("target.interpreters"))?.unwrap_or(0),
@@ -158,6 +160,7 @@ mod tests {
             command: Some(vec!["python3".into(), "".into(), "a b".into()]),
             exit_code: Some(-9),
             threads: 3,
+            beside: Some("CPython 3.13.0 never started".into()),
             ..Target::default()
         };
         let mut coverage = Coverage { objects: 5, own_bytes: Bytes(u64::MAX), ..Coverage::default() };

@@ -475,7 +475,7 @@ impl Core {
 }
 
 /// The build id of an ELF file of which at least the first page is there.
-fn build_id(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn build_id(bytes: &[u8]) -> Option<Vec<u8>> {
     // Only the head of a dumped file is there: its sections are not, its segments' notes are.
     let header = Header::parse(bytes).ok()?;
     let endian = header.endian().ok()?;
