@@ -152,43 +152,64 @@ pub struct Arena {
     pub free_pools: Vec<Addr>,
 }
 
-/// Reads every arena object in use.
-pub fn arenas(image: &Image<'_>, state: State, geometry: Geometry) -> Result<Vec<Arena>, PymallocError> {
-    if state.count == 0 || state.arenas.is_null() {
-        return Ok(Vec::new());
+/// All arenas in use.
+#[derive(Clone, Debug, Default)]
+pub struct Arenas {
+    /// Those whose numbers fit together, by address.
+    pub whole: Vec<Arena>,
+    /// How many contradict themselves.
+    pub broken: u64,
+}
+
+/// Reads every arena object in use. One that was overwritten costs its own arena and no other; where most contradict themselves this is
+/// no array of arenas.
+pub fn arenas(image: &Image<'_>, state: State, geometry: Geometry) -> Arenas {
+    let mut found = Arenas::default();
+    if state.count == 0 || state.arenas.is_null() || state.count > ARENAS_BOUND {
+        return found;
     }
-    if state.count > ARENAS_BOUND {
-        return Err(PymallocError::Broken { index: state.count });
-    }
-    let pools = geometry.arena_bytes / geometry.pool_bytes;
-    let mut all = Vec::new();
     for index in 0..state.count {
-        let at = state.arenas + index * ARENA_OBJECT;
-        let start = image.addr(at)?;
-        if start.is_null() {
-            continue;
+        match arena(image, state.arenas + index * ARENA_OBJECT, index, geometry) {
+            Ok(Some(arena)) => found.whole.push(arena),
+            Ok(None) => {}
+            // An array that is not there is none.
+            Err(PymallocError::Fault(_)) if found.whole.is_empty() => return Arenas::default(),
+            Err(_) => found.broken += 1,
         }
-        let end = Addr(start.0.checked_add(geometry.arena_bytes).ok_or(PymallocError::Broken { index })?);
-        let first_pool = (start + (geometry.pool_bytes - 1)).align_down(geometry.pool_bytes);
-        let carved_end = image.addr(at + 8)?;
-        let (free, total) = (image.u32(at + 16)?, image.u32(at + 20)?);
-        if !(start..=end).contains(&carved_end) || carved_end.0 % geometry.pool_bytes != 0 || free > total || u64::from(total) > pools {
-            return Err(PymallocError::Broken { index });
-        }
-        let mut free_pools = Vec::new();
-        let mut pool = image.addr(at + 24)?;
-        while !pool.is_null() && (free_pools.len() as u64) < pools {
-            if !(first_pool..carved_end).contains(&pool) {
-                return Err(PymallocError::Broken { index });
-            }
-            free_pools.push(pool);
-            pool = image.addr(pool + 16)?;
-        }
-        free_pools.sort_unstable();
-        all.push(Arena { start, end, index, first_pool, carved_end, free_pools });
     }
-    all.sort_by_key(|a| a.start);
-    Ok(all)
+    if found.broken as usize > found.whole.len() {
+        return Arenas::default();
+    }
+    found.whole.sort_by_key(|a| a.start);
+    found
+}
+
+/// The arena that the arena object at `at` stands for, if it is in use.
+fn arena(image: &Image<'_>, at: Addr, index: u64, geometry: Geometry) -> Result<Option<Arena>, PymallocError> {
+    let pools = geometry.arena_bytes / geometry.pool_bytes;
+    let broken = PymallocError::Broken { index };
+    let start = image.addr(at)?;
+    if start.is_null() {
+        return Ok(None);
+    }
+    let end = Addr(start.0.checked_add(geometry.arena_bytes).ok_or(broken)?);
+    let first_pool = (start + (geometry.pool_bytes - 1)).align_down(geometry.pool_bytes);
+    let carved_end = image.addr(at + 8)?;
+    let (free, total) = (image.u32(at + 16)?, image.u32(at + 20)?);
+    if !(start..=end).contains(&carved_end) || carved_end.0 % geometry.pool_bytes != 0 || free > total || u64::from(total) > pools {
+        return Err(broken);
+    }
+    let mut free_pools = Vec::new();
+    let mut pool = image.addr(at + 24)?;
+    while !pool.is_null() && (free_pools.len() as u64) < pools {
+        if !(first_pool..carved_end).contains(&pool) {
+            return Err(broken);
+        }
+        free_pools.push(pool);
+        pool = image.addr(pool + 16)?;
+    }
+    free_pools.sort_unstable();
+    Ok(Some(Arena { start, end, index, first_pool, carved_end, free_pools }))
 }
 
 /// Words of a pool's map of blocks: 16 KiB pools hold up to 1021 blocks.

@@ -195,11 +195,12 @@ fn threads(reached: &Reached<'_, '_>) -> (Vec<ThreadRow>, Vec<FrameRow>) {
     let heap = &world.heap;
     let (mut threads, mut frames) = (Vec::new(), Vec::new());
     for (number, &interpreter) in world.interpreters.iter().enumerate() {
-        for thread in roots::threads(heap, interpreter).unwrap_or_default() {
+        for thread in roots::threads(heap, interpreter).all {
             let row = threads.len() as u32;
             let number = roots::interpreter_number(heap, interpreter).unwrap_or(number as u32);
             threads.push(ThreadRow { interpreter: number, address: thread.at, thread_id: thread.thread_id });
-            let python = roots::frames(heap, thread).unwrap_or_default().into_iter().filter(|f| roots::is_python_frame(heap, *f));
+            let python =
+                roots::frames(heap, thread).all.into_iter().filter(|f| roots::is_python_frame(heap, *f) && roots::runs_code(heap, *f));
             for (depth, address) in python.enumerate() {
                 let (function, file, first_line) = code_facts(heap, roots::frame_code(heap, address).unwrap_or_default());
                 let line = lines::current_line(heap, address);

@@ -26,8 +26,12 @@ pub(crate) fn inspect(reached: &Reached<'_, '_>, address: Addr, values: bool) ->
     let t = heap.type_at(o.ty().ok()?)?;
     let (references_in, explained_refs) = incoming(reached, address, values);
     let is_namespace = !namespaces(reached, FxHashSet::from_iter([address])).is_empty();
-    let mut out: Vec<Edge> = Vec::new();
-    let mut teller = Teller::new(|e| out.push(e));
+    let mut out = First { heap, all: Vec::new(), last: None, total: 0 };
+    let mut teller = Teller::new(|e: Edge| {
+        if reached.is_object(e.to) {
+            out.add(e);
+        }
+    });
     teller.begin(is_namespace, frame_object_code(heap, &o).unwrap_or_default());
     let mut owned = Owned(Vec::new());
     let own = heap.decode(&o, &t, &mut owned).unwrap_or(t.pre + t.basic);
@@ -39,11 +43,9 @@ pub(crate) fn inspect(reached: &Reached<'_, '_>, address: Addr, values: bool) ->
     let collector = reached.shared.collector(&o, &t);
     let found = if reached.swept.binary_search(&address).is_ok() { Found::Sweep } else { found(collector) };
 
-    out.retain(|e| reached.is_object(e.to));
-    let mut out: Vec<Named> = out.iter().map(|e| Named::of(heap, e)).collect();
-    out.sort_by(|a, b| a.order().cmp(&b.order()));
-    let total = out.len() as u64;
-    let shown = out.iter().take(SHOWN).map(|n| n.reference(heap, n.edge.to, values)).collect();
+    out.cut();
+    let total = out.total;
+    let shown = out.all.iter().map(|e| Named::of(heap, e).reference(heap, e.to, values)).collect();
     Some(Inspected {
         address,
         type_name: t.name.clone(),
@@ -58,6 +60,41 @@ pub(crate) fn inspect(reached: &Reached<'_, '_>, address: Addr, values: bool) ->
         references_out: References { shown, total },
         references_in,
     })
+}
+
+/// The first references of an object, in the order in which they are shown, and how many there are. A list of a hundred million takes no
+/// more room than one of [`KEPT`]: kept whole, its references with their names took 11 GiB to show a thousand.
+struct First<'h, 'm> {
+    heap: &'h Heap<'m>,
+    all: Vec<Edge>,
+    /// The last that is shown, once there are enough.
+    last: Option<(LinkKind, u32, LinkKind)>,
+    total: u64,
+}
+
+/// References that are kept before those that will not be shown are dropped.
+const KEPT: usize = 64 * SHOWN;
+
+impl First<'_, '_> {
+    fn add(&mut self, edge: Edge) {
+        self.total += 1;
+        if self.last.is_some_and(|last| edge.kind.order(edge.position) > last) {
+            return;
+        }
+        self.all.push(edge);
+        if self.all.len() >= KEPT {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        let mut named: Vec<Named> = self.all.iter().map(|e| Named::of(self.heap, e)).collect();
+        named.sort_by(|a, b| a.order().cmp(&b.order()));
+        let more = named.len() >= SHOWN;
+        named.truncate(SHOWN);
+        self.last = named.last().filter(|_| more).map(|n| n.order().0);
+        self.all = named.iter().map(|n| *n.edge).collect();
+    }
 }
 
 fn found(collector: snapshot::Collector) -> Found {

@@ -11,7 +11,7 @@ use rustc_hash::FxHashSet;
 pub(crate) struct Outside {
     /// Addresses that were queued once: nothing is looked at twice.
     seen: FxHashSet<Addr>,
-    /// Objects among them.
+    /// Objects among them; sorted once all are found.
     pub(crate) objects: Vec<Addr>,
     /// Those of them that a root named first.
     pub(crate) by_root: FxHashSet<Addr>,

@@ -96,11 +96,16 @@ impl<'w, 'm> Reached<'w, 'm> {
         for &at in &swept.objects {
             sweep::decode(&shared, &mut main, at);
         }
+        if world.collecting {
+            sweep::set_aside(&shared, &mut main, &swept.objects, &mut outside);
+        }
         close(&shared, &mut main, &mut outside, objects, Witness::Reference);
         sweep::account(&shared, &swept, &mut main.coverage);
         if world.collecting {
             main.coverage.add_gap(GapKind::Collecting, 1);
         }
+        main.coverage.add_gap(GapKind::BrokenPool, world.arenas_broken);
+        main.coverage.add_gap(GapKind::OtherInterpreter, u64::from(world.interpreters_broken));
         let Worker { tally, coverage, objects, namespaces_outside, nothing, pieces, .. } = main;
         let pieces = pieces.unwrap_or_default();
         for at in nothing {
@@ -109,6 +114,7 @@ impl<'w, 'm> Reached<'w, 'm> {
             }
         }
         let namespaces_outside = namespaces_outside.into_iter().collect();
+        outside.objects.sort_unstable();
         Reached { shared, outside, tally, coverage, objects, pieces, swept: swept.objects, namespaces_outside, type_rows: Vec::new() }
     }
 
@@ -158,7 +164,7 @@ impl<'w, 'm> Reached<'w, 'm> {
     pub fn is_object(&self, at: Addr) -> bool {
         match self.shared.world.arenas.of(at) {
             Some(arena) => at.0 % 16 == 0 && self.shared.done.get(arena, at.0 - self.shared.world.arenas.all[arena].start.0),
-            None => self.outside.objects.contains(&at),
+            None => self.outside.objects.binary_search(&at).is_ok(),
         }
     }
 
@@ -297,12 +303,27 @@ fn collector_lists(shared: &Shared<'_, '_>, main: &mut Worker<'_, '_, '_>) -> Ve
     outside
 }
 
-/// One list; gives its objects outside the arenas and how often it was found broken.
+/// One list; gives its objects outside the arenas and how often it was found broken. Where its forward links end before the list does,
+/// what stands behind the damage is reached from the list's end, by the links back, which hold counts while the collector is at work.
 fn walk_list(shared: &Shared<'_, '_>, number: u8, head: Addr, bound: u64) -> (Vec<Addr>, u64) {
+    let (mut outside, broken) = walk_one_way(shared, number, head, bound, 0);
+    if broken > 0 && !shared.world.collecting {
+        let (behind, _) = walk_one_way(shared, number, head, bound, 8);
+        outside.extend(behind);
+        outside.sort_unstable();
+        outside.dedup();
+    }
+    (outside, broken)
+}
+
+/// One list by its links forward (`link` 0) or back (8); ends where a neighbour does not lead back. Backwards it ends at the first object
+/// in an arena that the way forward met.
+fn walk_one_way(shared: &Shared<'_, '_>, number: u8, head: Addr, bound: u64, link: u64) -> (Vec<Addr>, u64) {
     let world = shared.world;
     let (image, arenas) = (world.source.image, &world.arenas);
+    let (step, other) = (link as usize, 8 - link as usize);
     let mut outside = Vec::new();
-    let (mut at, mut before) = (image.u64(head).map_or(head.0, |n| n & !3), head.0);
+    let (mut at, mut before) = (image.u64(head + link).map_or(head.0, |n| n & !3), head.0);
     for _ in 0..bound {
         if at == head.0 {
             return (outside, 0);
@@ -315,7 +336,11 @@ fn walk_list(shared: &Shared<'_, '_>, number: u8, head: Addr, bound: u64) -> (Ve
         let words = match arenas.of(Addr(at)) {
             Some(arena) => {
                 let offset = object.0 - arenas.all[arena].start.0;
-                if object.0 % 16 != 0 || !shared.reached.set(arena, offset) {
+                let from = offset as usize - 16;
+                let words = arenas.window(arena).get(from..from + 16);
+                // Whoever does not lead back is believed to be an object only forward, where an object's address led to it.
+                let leads_back = words.is_some_and(|w| word(w, other) & !3 == before) || (world.collecting && link == 0);
+                if object.0 % 16 != 0 || (link == 8 && !leads_back) || !shared.reached.set(arena, offset) {
                     return (outside, 1);
                 }
                 shared.dirty.mark(arena);
@@ -327,25 +352,31 @@ fn walk_list(shared: &Shared<'_, '_>, number: u8, head: Addr, bound: u64) -> (Ve
                         high.set(arena, offset);
                     }
                 }
-                let from = offset as usize - 16;
-                arenas.window(arena).get(from..from + 16)
+                words
             }
             None => {
+                let words = image.slice(Addr(at), 16).ok();
+                if link == 8 && words.is_none_or(|w| word(w, other) & !3 != before) {
+                    return (outside, 1);
+                }
                 outside.push(object);
-                image.slice(Addr(at), 16).ok()
+                words
             }
         };
         let Some(words) = words else { return (outside, 1) };
-        let word = |i: usize| {
-            u64::from_le_bytes([words[i], words[i + 1], words[i + 2], words[i + 3], words[i + 4], words[i + 5], words[i + 6], words[i + 7]])
-        };
-        if word(8) & !3 != before && !world.collecting {
+        if word(words, other) & !3 != before && !world.collecting {
             return (outside, 1);
         }
         before = at;
-        at = word(0) & !3;
+        at = word(words, step) & !3;
     }
     (outside, 1)
+}
+
+/// The word at `i`; a head has two.
+#[inline]
+fn word(head: &[u8], i: usize) -> u64 {
+    head.get(i..i + 8).map_or(0, |w| u64::from_le_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]]))
 }
 
 /// Decodes until nothing new is reached.
@@ -418,23 +449,24 @@ fn tell_roots<'m>(shared: &Shared<'_, 'm>, main: &mut Worker<'_, '_, 'm>) {
     };
     for &i in &world.interpreters {
         scan(main, i, heap.layout.at.interpreter.size);
-        let Ok(threads) = roots::threads(heap, i) else {
-            main.coverage.add_gap(GapKind::UnreadableThread, 1);
-            continue;
-        };
-        for thread in threads {
+        let threads = roots::threads(heap, i);
+        main.coverage.add_gap(GapKind::UnreadableThread, u64::from(threads.broken));
+        for thread in threads.all {
             scan(main, thread.at, heap.layout.at.thread.size);
-            let Ok(frames) = roots::frames(heap, thread) else {
-                main.coverage.add_gap(GapKind::UnreadableThread, 1);
-                continue;
-            };
-            for frame in frames {
+            let frames = roots::frames(heap, thread);
+            let mut broken = frames.broken;
+            for frame in frames.all {
+                // What does not run code is no frame, whatever the chain says.
                 if heap.layout.iframe.is_none() {
-                    main.reach(frame);
-                } else if roots::is_python_frame(heap, frame) && roots::frame_contents(heap, frame, main).is_err() {
-                    main.coverage.add_gap(GapKind::UnreadableThread, 1);
+                    match roots::runs_code(heap, frame) {
+                        true => main.reach(frame),
+                        false => broken = true,
+                    }
+                } else if roots::is_python_frame(heap, frame) {
+                    broken |= !roots::runs_code(heap, frame) || roots::frame_contents(heap, frame, main).is_err();
                 }
             }
+            main.coverage.add_gap(GapKind::UnreadableThread, u64::from(broken));
         }
     }
     for range in shared.statics.ranges() {

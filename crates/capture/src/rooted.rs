@@ -30,7 +30,7 @@ pub(crate) fn root_edges(reached: &Reached<'_, '_>, is_object: &dyn Fn(Addr) -> 
     let heap = &world.heap;
     let mut all = All { reached, is_object, edges: Vec::new(), scanned: FxHashSet::default() };
     for &interpreter in &world.interpreters {
-        for thread in roots::threads(heap, interpreter).unwrap_or_default() {
+        for thread in roots::threads(heap, interpreter).all {
             all.frames(thread, &thread_name(heap, interpreter, thread));
         }
     }
@@ -38,7 +38,7 @@ pub(crate) fn root_edges(reached: &Reached<'_, '_>, is_object: &dyn Fn(Addr) -> 
         let name = interpreter_name(heap, interpreter);
         all.fields(interpreter, &name);
         all.words(RootPlace::Interpreter, &name, interpreter, heap.layout.at.interpreter.size);
-        for thread in roots::threads(heap, interpreter).unwrap_or_default() {
+        for thread in roots::threads(heap, interpreter).all {
             all.words(RootPlace::Thread, &thread_name(heap, interpreter, thread), thread.at, heap.layout.at.thread.size);
         }
     }
@@ -94,7 +94,7 @@ impl All<'_, '_, '_> {
     /// What the frames of a thread hold; where frames are objects (≤3.10), the innermost one, which holds the others.
     fn frames(&mut self, thread: roots::Thread, name: &str) {
         let heap = &self.reached.world().heap;
-        let frames = roots::frames(heap, thread).unwrap_or_default();
+        let frames = roots::frames(heap, thread).all;
         if heap.layout.iframe.is_none() {
             if let Some(&frame) = frames.first().filter(|frame| (self.is_object)(**frame)) {
                 // The C function that runs it holds the count.
@@ -103,7 +103,7 @@ impl All<'_, '_, '_> {
             return;
         }
         for frame in frames {
-            if !roots::is_python_frame(heap, frame) {
+            if !roots::is_python_frame(heap, frame) || !roots::runs_code(heap, frame) {
                 continue;
             }
             let code = roots::frame_code(heap, frame).unwrap_or_default();

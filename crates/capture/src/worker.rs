@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use cpython::heap::TypeCache;
+use cpython::layout::proof::Moment;
 use cpython::layout::rules::Immortality;
 use cpython::types::TypeInfo;
 use cpython::visit::{Torn, Visitor};
@@ -14,6 +15,7 @@ use snapshot::{Collector, Coverage, GapKind, Object, Objects, State};
 use crate::arenas::{Bits, Dirty};
 use crate::outside::{Outside, Statics};
 use crate::reach::{found, Witness};
+use crate::sweep::PRE_HEADERS;
 use crate::tally::Tally;
 use crate::world::World;
 
@@ -136,7 +138,9 @@ pub(crate) struct Worker<'s, 'w, 'm> {
     footprint: u64,
     /// Of that, in arenas.
     footprint_in_arenas: u64,
-    /// The type of the object that is being decoded.
+    /// The object that is being decoded.
+    decoding: Addr,
+    /// Its type.
     type_index: u32,
     keep_owned_outside: bool,
     /// What lies outside the arenas with its type, where a ledger is asked for.
@@ -169,6 +173,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
             recent: vec![Addr::NULL; RECENT],
             footprint: 0,
             footprint_in_arenas: 0,
+            decoding: Addr::NULL,
             type_index: 0,
             keep_owned_outside: false,
             pieces: shared.world.source.residency.map(|_| Vec::new()),
@@ -240,12 +245,25 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
 
     /// Decodes one object and adds it up. `false` where none stands there.
     pub(crate) fn object(&mut self, o: &Obj<'m>, arena: Option<usize>, witness: Witness) -> bool {
+        let world = self.shared.world;
         let Some(t) = o.ty().ok().and_then(|ty| self.types.lend(ty)) else {
-            self.coverage.add_gap(GapKind::BadReference, 1);
+            // A block that is in use and was an object: what leads to it was written when it was one, or it was overwritten since.
+            let in_use = PRE_HEADERS.iter().any(|pre| {
+                let block = Addr(o.addr.0.wrapping_sub(pre + world.arenas.padding));
+                world.arenas.pool(o.addr).is_some_and(|pool| pool.block_at(block).is_some())
+            });
+            match in_use && world.source.moment == Moment::Still {
+                true => self.corrupted(o.addr),
+                false => self.coverage.add_gap(GapKind::BadReference, 1),
+            }
             self.nothing.push(o.addr);
             return false;
         };
-        let heap = &self.shared.world.heap;
+        let heap = &world.heap;
+        self.decoding = o.addr;
+        if world.source.moment == Moment::Still && !heap.possible_count(o) {
+            self.corrupted(o.addr);
+        }
         (self.footprint, self.footprint_in_arenas, self.type_index) = (0, 0, t.index);
         let own = match heap.decode(o, &t, self) {
             Ok(own) => own,
@@ -294,6 +312,12 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         }
     }
 
+    /// Notes an object that something wrote over.
+    #[cold]
+    fn corrupted(&mut self, at: Addr) {
+        self.coverage.add_corrupted(at);
+    }
+
     /// Judges a word that may lead to an object, and reaches it if it does.
     pub(crate) fn maybe(&mut self, word: Addr) {
         if word.is_null() || word.0 % 8 != 0 {
@@ -339,16 +363,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
     pub(crate) fn plausible(&mut self, o: &Obj<'m>) -> Option<Arc<TypeInfo>> {
         let t = self.types.get(o.ty().ok()?)?.clone();
         let heap = &self.shared.world.heap;
-        let count = heap.refcount(o);
-        let raw = o.u64(0).ok()?;
-        // An immortal count is one too: a header whose upper half is not empty is a pointer (Include/object.h, 3.12–3.13). From 3.14
-        // flags stand in its last quarter, where no pointer has anything.
-        let low = match heap.layout.rules.immortality {
-            Immortality::Bit31WithFlags => raw & 0xffff_ffff_ffff,
-            Immortality::None | Immortality::Bit31 => raw,
-        };
-        let possible = if count.immortal { low >> 32 == 0 } else { (1..1 << 31).contains(&low) };
-        if !possible {
+        if !heap.possible_count(o) {
             return None;
         }
         if t.is_gc() && !(t.is_metatype() && heap.is_heap_type(o) != Ok(true)) {
@@ -374,9 +389,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
     /// Joins what another worker found.
     pub(crate) fn absorb(&mut self, mut other: Worker<'s, 'w, 'm>) {
         self.tally.merge(other.tally);
-        for g in &other.coverage.gaps {
-            self.coverage.add_gap(g.what, g.count);
-        }
+        self.coverage.add_gaps(&other.coverage);
         self.outside.append(&mut other.outside);
         self.maybe.append(&mut other.maybe);
         self.owned_outside.append(&mut other.owned_outside);
@@ -518,11 +531,11 @@ impl Visitor for Worker<'_, '_, '_> {
     }
 
     fn torn(&mut self, what: Torn) {
-        let gap = match what {
-            Torn::Dict | Torn::Size => GapKind::TornObject,
-            Torn::Bound => GapKind::BoundHit,
-        };
-        self.coverage.add_gap(gap, 1);
+        match what {
+            Torn::Dict | Torn::Size => self.coverage.add_gap(GapKind::TornObject, 1),
+            Torn::Impossible => self.corrupted(self.decoding),
+            Torn::Bound => self.coverage.add_gap(GapKind::BoundHit, 1),
+        }
     }
 }
 
@@ -535,6 +548,8 @@ pub(crate) struct Count {
 /// Reads counts by the rule of the series.
 pub(crate) trait RefCount {
     fn refcount(&self, o: &Obj<'_>) -> Count;
+    /// Whether a live object can have what stands there for a count.
+    fn possible_count(&self, o: &Obj<'_>) -> bool;
 }
 
 impl RefCount for cpython::Heap<'_> {
@@ -543,6 +558,23 @@ impl RefCount for cpython::Heap<'_> {
         match self.layout.rules.immortality {
             Immortality::None => Count { count: raw, immortal: false },
             Immortality::Bit31 | Immortality::Bit31WithFlags => Count { count: raw & 0xffff_ffff, immortal: raw & 0x8000_0000 != 0 },
+        }
+    }
+
+    #[inline]
+    fn possible_count(&self, o: &Obj<'_>) -> bool {
+        let raw = o.u64(0).unwrap_or(0);
+        // An immortal count is one too: a header whose upper half is not empty is a pointer (Include/object.h, 3.12–3.13). From 3.14
+        // flags stand in its last quarter, where no pointer has anything.
+        let low = match self.layout.rules.immortality {
+            Immortality::Bit31WithFlags => raw & 0xffff_ffff_ffff,
+            Immortality::None | Immortality::Bit31 => raw,
+        };
+        match self.refcount(o).immortal {
+            true => low >> 32 == 0,
+            // A list of None alone can refer to it more than 2^31 times; no address is below 2^40 but in a program that stands low.
+            false if self.layout.rules.immortality == Immortality::None => (1..1 << 40).contains(&low),
+            false => (1..1 << 31).contains(&low),
         }
     }
 }

@@ -21,8 +21,12 @@ pub struct World<'m> {
     pub runtime: Addr,
     /// All interpreters, the main one first.
     pub interpreters: Vec<Addr>,
+    /// Their chain does not end: further ones may be missing.
+    pub(crate) interpreters_broken: bool,
     /// pymalloc's arenas.
     pub arenas: ArenaMap<'m>,
+    /// Arenas that contradict themselves.
+    pub(crate) arenas_broken: u64,
     /// The allocators outside them.
     pub(crate) blocks: Blocks,
     /// The collector was at work when the target stood.
@@ -43,7 +47,12 @@ impl<'m> World<'m> {
     pub fn open(source: Source<'m>, proved: &'m Proved) -> World<'m> {
         let &Proved { ref layout, runtime, interpreter, type_type } = proved;
         let mut heap = Heap::new(source.image, layout, type_type, interpreter);
-        let interpreters = cpython::roots::interpreters(&heap, runtime).unwrap_or_else(|_| vec![interpreter]);
+        let mut chain = cpython::roots::interpreters(&heap, runtime);
+        if !chain.all.contains(&interpreter) {
+            // The main one stands at the end of the chain: what is damaged before it hides it.
+            chain.all.insert(0, interpreter);
+        }
+        let interpreters = chain.all;
         let mut collecting = false;
         let mut sample = Vec::new();
         for &i in &interpreters {
@@ -56,10 +65,10 @@ impl<'m> World<'m> {
         }
         heap.interpreters.clone_from(&interpreters);
         heap.learn(source.python, sample.into_iter());
-        let arenas = find_arenas(source, layout, &interpreters);
+        let (arenas, arenas_broken) = find_arenas(source, layout, &interpreters);
         let arenas = ArenaMap::new(source.image, arenas, geometry(layout), &heap);
         let blocks = Blocks::find(source.image, source.mappings);
-        World { source, heap, runtime, interpreters, arenas, blocks, collecting }
+        World { source, heap, runtime, interpreters, interpreters_broken: chain.broken, arenas, arenas_broken, blocks, collecting }
     }
 }
 
@@ -85,8 +94,9 @@ pub(crate) fn geometry(layout: &Layout) -> Geometry {
     Geometry { arena_bytes: layout.rules.arena_bytes, pool_bytes: layout.rules.pool_bytes }
 }
 
-/// All arenas of all interpreters; none where pymalloc is not in use or not found, which the coverage then shows.
-fn find_arenas(source: Source<'_>, layout: &Layout, interpreters: &[Addr]) -> Vec<pymalloc::Arena> {
+/// All arenas of all interpreters, and how many contradict themselves; none where pymalloc is not in use or not found, which the
+/// coverage then shows.
+fn find_arenas(source: Source<'_>, layout: &Layout, interpreters: &[Addr]) -> (Vec<pymalloc::Arena>, u64) {
     let geometry = geometry(layout);
     let table = &layout.table;
     let states = match layout.rules.obmalloc {
@@ -105,9 +115,14 @@ fn find_arenas(source: Source<'_>, layout: &Layout, interpreters: &[Addr]) -> Ve
             })
             .collect(),
     };
-    let mut all: Vec<_> =
-        states.into_iter().flatten().flat_map(|state| pymalloc::arenas(source.image, state, geometry).unwrap_or_default()).collect();
+    let mut all = Vec::new();
+    let mut broken = 0;
+    for state in states.into_iter().flatten() {
+        let mut found = pymalloc::arenas(source.image, state, geometry);
+        all.append(&mut found.whole);
+        broken += found.broken;
+    }
     all.sort_by_key(|a| a.start);
     all.dedup_by_key(|a| a.start);
-    all
+    (all, broken)
 }

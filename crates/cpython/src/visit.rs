@@ -41,6 +41,8 @@ pub enum Torn {
     Dict,
     /// A list, deque, linked list or table whose size contradicts its allocation.
     Size,
+    /// A size that the memory of the process cannot hold: nothing is half-written like that, something wrote over it.
+    Impossible,
     /// A named bound was hit.
     Bound,
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use snapshot::{Coverage, Mode, Moment, Snapshot, Target};
+use snapshot::{Coverage, GapKind, Mode, Moment, Snapshot, Target};
 
 use crate::{text, Style};
 
@@ -52,7 +52,12 @@ fn known(c: &Coverage) -> String {
 }
 
 fn gaps(c: &Coverage) -> String {
-    let parts: Vec<String> = c.gaps.iter().map(|g| format!("{} {}", text::grouped(g.count), g.what.word())).collect();
+    // Where something was overwritten is what the reader needs to go on; it stands with its gap.
+    let place = |what: GapKind| match c.corrupted_at.first() {
+        Some(at) if what == GapKind::Corrupted => format!(" (at {at})"),
+        _ => String::new(),
+    };
+    let parts: Vec<String> = c.gaps.iter().map(|g| format!("{} {}{}", text::grouped(g.count), g.what.word(), place(g.what))).collect();
     format!("gaps:     {}", if parts.is_empty() { "none".to_string() } else { parts.join(", ") })
 }
 
@@ -101,8 +106,7 @@ fn layout(t: &Target) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use memory::Bytes;
-    use snapshot::GapKind;
+    use memory::{Addr, Bytes};
 
     #[test]
     fn coverage_comes_first_and_names_what_is_missing() {
@@ -133,5 +137,8 @@ mod tests {
         let out = String::from_utf8(out).unwrap();
         assert_eq!(out.lines().nth(2), Some("gaps:     3 torn-object, 1,00…"), "{out}");
         assert!(out.lines().all(|l| text::width(l) <= 30), "{out}");
+
+        s.coverage.add_corrupted(Addr(0x7f00));
+        assert_eq!(gaps(&s.coverage), "gaps:     3 torn-object, 1 corrupted (at 0x7f00), 1,000 bound-hit");
     }
 }

@@ -134,6 +134,9 @@ pub(crate) struct CoverageJson {
     blocks_explained: u64,
     blocks_bytes: u64,
     gaps: Vec<GapJson>,
+    /// Where the first objects stand that something wrote over.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    corrupted_at: Vec<String>,
 }
 
 impl CoverageJson {
@@ -149,6 +152,7 @@ impl CoverageJson {
             blocks_explained: c.blocks_explained,
             blocks_bytes: c.blocks_bytes.0,
             gaps: c.gaps.iter().map(|g| GapJson { what: Kind(g.what), count: g.count }).collect(),
+            corrupted_at: c.corrupted_at.iter().map(ToString::to_string).collect(),
         }
     }
 }

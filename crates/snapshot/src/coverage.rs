@@ -1,6 +1,6 @@
 //! How much was read, how each byte is known, and what is missing: a number in every output.
 
-use memory::Bytes;
+use memory::{Addr, Bytes};
 
 /// Sums over all objects, and the gaps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,9 +25,35 @@ pub struct Coverage {
     pub blocks_bytes: Bytes,
     /// What could not be read or attributed, one entry a kind, in the order of [`GapKind::ALL`], none with a count of zero.
     pub gaps: Vec<Gap>,
+    /// Where the first of those stand that something wrote over, by address; at most [`Coverage::CORRUPTED_SHOWN`].
+    pub corrupted_at: Vec<Addr>,
 }
 
 impl Coverage {
+    /// Addresses of damaged objects that are kept: enough to look at the words around them.
+    pub const CORRUPTED_SHOWN: usize = 8;
+
+    /// Notes an object that something wrote over.
+    pub fn add_corrupted(&mut self, at: Addr) {
+        self.add_gap(GapKind::Corrupted, 1);
+        let place = self.corrupted_at.partition_point(|other| *other < at);
+        if place < Self::CORRUPTED_SHOWN && self.corrupted_at.get(place) != Some(&at) {
+            self.corrupted_at.insert(place, at);
+            self.corrupted_at.truncate(Self::CORRUPTED_SHOWN);
+        }
+    }
+
+    /// Adds the gaps of another part of the same heap.
+    pub fn add_gaps(&mut self, other: &Coverage) {
+        for gap in &other.gaps {
+            self.add_gap(gap.what, gap.count);
+        }
+        self.corrupted_at.extend(&other.corrupted_at);
+        self.corrupted_at.sort_unstable();
+        self.corrupted_at.dedup();
+        self.corrupted_at.truncate(Self::CORRUPTED_SHOWN);
+    }
+
     /// Adds to the gap of a kind. Keeps the list in order and without zeros.
     pub fn add_gap(&mut self, what: GapKind, count: u64) {
         if count == 0 {
@@ -89,6 +115,8 @@ gap_kinds! {
     BrokenList = "broken-list", "lists of the collector that do not close";
     /// An object whose header or body contradicts itself.
     TornObject = "torn-object", "objects that were half-written when the target stood still";
+    /// An object whose words no running program writes: a type that is none, an impossible count or size.
+    Corrupted = "corrupted", "objects that something wrote over: C code, or a bug of the interpreter";
     /// A reference that leads to something that is no object.
     BadReference = "bad-reference", "references that lead to no object";
     /// Memory that is not mapped or was not copied.
@@ -125,6 +153,16 @@ mod tests {
         assert_eq!(c.gap(GapKind::AbsentPage), 0);
         c.add_gap(GapKind::BoundHit, u64::MAX);
         assert_eq!(c.gap(GapKind::BoundHit), u64::MAX);
+    }
+
+    #[test]
+    fn the_first_damaged_ones_are_named_whoever_met_them() {
+        let (mut c, mut other) = (Coverage::default(), Coverage::default());
+        (1..20).rev().for_each(|n| c.add_corrupted(Addr(n * 16)));
+        other.add_corrupted(Addr(8));
+        c.add_gaps(&other);
+        assert_eq!((c.gap(GapKind::Corrupted), c.corrupted_at.len()), (20, Coverage::CORRUPTED_SHOWN));
+        assert_eq!(c.corrupted_at[..3], [Addr(8), Addr(16), Addr(32)]);
     }
 
     #[test]

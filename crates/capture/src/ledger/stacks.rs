@@ -121,7 +121,7 @@ fn frame_stacks(reached: &Reached<'_, '_>, residency: &Residency, claims: &mut C
     let mut counter = residency.counter();
     let mut sum = Sum::default();
     for &interpreter in &world.interpreters {
-        for thread in roots::threads(heap, interpreter).unwrap_or_default() {
+        for thread in roots::threads(heap, interpreter).all {
             let mut at = heap.image.addr(thread.at + first).unwrap_or(Addr::NULL);
             for _ in 0..CHUNKS_MOST {
                 let (false, Ok(bytes)) = (at.is_null(), heap.image.u64(at + 8)) else { break };

@@ -7,6 +7,7 @@ use memory::{Addr, Fault, Image, Memory};
 
 use crate::collector::Rings;
 
+use super::care::Care;
 use super::proof::{fail, Failure, Identity, Moment};
 use super::{incremental, Fields, Layout};
 
@@ -57,6 +58,7 @@ pub(super) fn collector(
     layout: &mut Layout,
     interpreter: Addr,
     moment: Moment,
+    care: Care,
 ) -> Result<Vec<Addr>, Failure> {
     let Some(state) = layout.gc_state(identity.runtime, interpreter) else { return fail("no collector's state in the table") };
     let collecting = match image.i32(state + layout.at.gc.collecting)? {
@@ -72,7 +74,10 @@ pub(super) fn collector(
         let heads = [0, 24, 48].map(|o| state + generations + o);
         let mut sample = Vec::new();
         let ok = heads.iter().chain([&permanent]).try_for_each(|head| {
-            let walked = ring(image, *head, collecting, &mut sample);
+            let mut walked = ring(image, *head, collecting, &mut sample);
+            if walked.is_err() && care == Care::Damaged {
+                walked = anchored(image, *head, &mut sample);
+            }
             // What was read while the program ran need not fit together: a list is believed as far as it leads.
             if moment == Moment::Running {
                 Ok(())
@@ -146,6 +151,26 @@ fn ring(image: &Image<'_>, head: Addr, collecting: bool, sample: &mut Vec<Addr>)
     Ok(())
 }
 
+/// Whether a list in which an object was damaged is one all the same: its head leads to objects that lead back to it, at one of its ends
+/// at least. What stands from the end up to the damage is sampled too.
+fn anchored(image: &Image<'_>, head: Addr, sample: &mut Vec<Addr>) -> Result<(), String> {
+    let link = |at: Addr, offset: u64| image.u64(Addr(at.0.wrapping_add(offset))).map(|link| Addr(link & !3));
+    let (first, last) = (link(head, 0), link(head, 8));
+    let leads_back = first.and_then(|first| link(first, 8)) == Ok(head);
+    let leads_forward = last.and_then(|last| link(last, 0)) == Ok(head);
+    if !leads_back && !leads_forward {
+        return Err("a list of the collector does not lead back to its head".to_owned());
+    }
+    let (Ok(mut at), mut after) = (last, head) else { return Ok(()) };
+    for _ in 0..SAMPLE {
+        let fits = link(at, 0) == Ok(after);
+        let (true, true, Ok(before)) = (fits, at != head, link(at, 8)) else { break };
+        sample.push(at + Fields::GC_HEAD);
+        (after, at) = (at, before);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +194,17 @@ mod tests {
         assert_eq!(check(&[(a, b), (b, head), (c, a), (head, b)]), Ok(3));
         // `b` is being taken out: `a` leads to `c`, `c` still leads back to `b`.
         assert_eq!(check(&[(a, c), (c, head), (c, a), (head, b)]), Ok(2));
+        // An object in the middle, or the last one, was overwritten: refused, and believed where damage is looked for.
+        let damaged = |links: &[(u64, u64)]| {
+            assert!(check(links).is_err());
+            let bytes: Vec<u8> = links.iter().flat_map(|(next, back)| [next.to_le_bytes(), back.to_le_bytes()]).flatten().collect();
+            let image = Image::new(vec![Segment { start: Addr(0x1000), bytes: &bytes }]);
+            let mut sample = Vec::new();
+            anchored(&image, Addr(0x1000), &mut sample).map(|()| sample.len())
+        };
+        assert_eq!(damaged(&[(a, c), (b, head), (0x4141, 0x4141), (head, b)]), Ok(1));
+        assert_eq!(damaged(&[(a, c), (b, head), (c, a), (c, c)]), Ok(0));
+        assert!(damaged(&[(a, c), (0, 0), (c, a), (0, 0)]).is_err());
         // Not lists.
         assert!(check(&[(a, b), (b, a), (head, a)]).is_err());
         assert!(check(&[(a, b), (0x5000, head), (head, a)]).is_err());

@@ -4,6 +4,7 @@
 //! that a layout fits a target.
 //! Never: a layout accepted by its version number alone.
 
+mod care;
 mod collector;
 mod fields;
 mod incremental;

@@ -35,8 +35,8 @@ pub(super) fn bytearray<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, 
         }
         return Ok(t.basic + if n > 0 { head + n as u64 } else { 0 });
     }
-    if n > 0 && !buffer.is_null() {
-        v.owns(buffer, n as u64);
+    if n > 0 && !buffer.is_null() && !heap.owned_block(buffer, n as u64, v) {
+        return Ok(t.basic);
     }
     Ok(t.basic + n as u64)
 }

@@ -94,19 +94,10 @@ pub fn keys<'m>(heap: &Heap<'m>, at: Addr) -> Result<Keys<'m>, Fault> {
     };
     let (stride, key) = if unicode { (16, 0) } else { (24, 8) };
     let entries = o.bytes(f.dk_indices + index_bytes, used * stride)?;
-    Ok(Keys {
-        at,
-        refcount,
-        bytes: f.dk_indices + index_bytes + capacity * stride,
-        used,
-        usable,
-        capacity,
-        unicode,
-        visible_keys,
-        entries,
-        stride: stride as usize,
-        key,
-    })
+    let bytes = f.dk_indices + index_bytes + capacity * stride;
+    // All of it was allocated at once.
+    o.bytes(0, bytes)?;
+    Ok(Keys { at, refcount, bytes, used, usable, capacity, unicode, visible_keys, entries, stride: stride as usize, key })
 }
 
 /// A key with its value.

@@ -15,13 +15,20 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
     if allocated == -1 && size == 0 {
         return Ok(t.basic - 8);
     }
-    if size < 0 || size > allocated.max(0) || allocated as u64 > ITEMS_BOUND {
+    let possible = 0..=ITEMS_BOUND as i64;
+    if !possible.contains(&size) || !possible.contains(&allocated) {
+        v.torn(Torn::Impossible);
+        return Ok(t.basic);
+    }
+    if size > allocated {
         v.torn(Torn::Size);
-        return Ok(t.basic.saturating_add((allocated.max(0) as u64).min(ITEMS_BOUND) * 8));
+        return Ok(t.basic + allocated as u64 * 8);
     }
     let array = o.addr(f.ob_item)?;
     if allocated > 0 && !array.is_null() {
-        v.owns(array, allocated as u64 * 8);
+        if !heap.owned_block(array, allocated as u64 * 8, v) {
+            return Ok(t.basic);
+        }
         items(heap, array, size as u64, v)?;
     }
     Ok(t.basic + allocated as u64 * 8)

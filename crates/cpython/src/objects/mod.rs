@@ -40,7 +40,7 @@ mod tuple;
 mod type_object;
 mod zone_info;
 
-use memory::Fault;
+use memory::{Addr, Fault};
 
 pub use catalogue::{Array, Block, Catalogue, Count, CythonForm, Decoder, FieldRow, Kind, Told};
 pub use content::Content;
@@ -51,7 +51,10 @@ use crate::heap::{Heap, Obj};
 use crate::layout::rules::StaticTypes;
 use crate::layout::Fields;
 use crate::types::TypeInfo;
-use crate::visit::{Label, Visitor};
+use crate::visit::{Label, Torn, Visitor};
+
+/// From here on a size is compared with the memory that is there; smaller lies cost less than the look.
+const LARGE: u64 = 64 << 10;
 
 impl Heap<'_> {
     /// Reads the object `o` of type `t`: tells `v` what it refers to and owns, and gives its own size: exactly what
@@ -66,7 +69,10 @@ impl Heap<'_> {
             field.told.tell(v, o.addr(field.offset)?, Label::Field(field.name));
         }
         let mut own = match d.kind {
-            Kind::Plain => self.default_size(o, t)?,
+            Kind::Plain => {
+                let own = self.default_size(o, t)?;
+                self.inline(o, own, t.basic, v)
+            }
             Kind::Opaque => instance::opaque(self, o, t, v)?,
             Kind::Tuple => tuple::decode(self, o, t, v)?,
             Kind::List => list::decode(self, o, t, v)?,
@@ -74,7 +80,10 @@ impl Heap<'_> {
             Kind::OrderedDict => odict::decode(self, o, t, v)?,
             Kind::Set => set::decode(self, o, t, v)?,
             Kind::Str => str::decode(self, o, t, v)?,
-            Kind::Int => int::decode(self, o, t)?,
+            Kind::Int => {
+                let own = int::decode(self, o, t)?;
+                self.inline(o, own, t.basic, v)
+            }
             Kind::ByteArray => bytes::bytearray(self, o, t, v)?,
             Kind::Type => type_object::decode(self, o, t, v)?,
             Kind::Code => code::decode(self, o, t, v)?,
@@ -114,6 +123,28 @@ impl Heap<'_> {
         }
         instance::layers(self, o, t, v)?;
         Ok(own + self.counted_pre_header(o, t)?)
+    }
+
+    /// What an object takes whose items stand in its own body: `own`, or, where the memory ends before it does, the `least` of its type.
+    /// One size that was overwritten would be more than all that is there, and no sum worth anything.
+    #[inline]
+    pub(crate) fn inline<V: Visitor>(&self, o: &Obj<'_>, own: u64, least: u64, v: &mut V) -> u64 {
+        if own <= LARGE || o.bytes(0, own).is_ok() {
+            return own;
+        }
+        v.torn(Torn::Impossible);
+        least
+    }
+
+    /// Tells of a block that an object owns, where the memory holds that much; else `false`, and that it is impossible.
+    #[inline]
+    pub(crate) fn owned_block<V: Visitor>(&self, at: Addr, bytes: u64, v: &mut V) -> bool {
+        if bytes > LARGE && self.image.slice(at, bytes as usize).is_err() {
+            v.torn(Torn::Impossible);
+            return false;
+        }
+        v.owns(at, bytes);
+        true
     }
 
     /// `object.__sizeof__`: basic size and items.

@@ -22,12 +22,11 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
     }
     let characters = (length + 1) * state.kind;
     let (mut own, data) = match (state.compact, state.ascii) {
-        (true, true) => (f.ascii.size + length + 1, o.addr + f.ascii.size),
-        (true, false) => (f.compact.size + characters, o.addr + f.compact.size),
+        (true, true) => (heap.inline(o, f.ascii.size + length + 1, f.ascii.size, v), o.addr + f.ascii.size),
+        (true, false) => (heap.inline(o, f.compact.size + characters, f.compact.size, v), o.addr + f.compact.size),
         _ => {
             let data = o.addr(f.unicode.data)?;
-            if !data.is_null() {
-                v.owns(data, characters);
+            if !data.is_null() && heap.owned_block(data, characters, v) {
                 (f.unicode.size + characters, data)
             } else {
                 (f.unicode.size, data)

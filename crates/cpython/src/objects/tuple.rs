@@ -17,14 +17,17 @@ pub(super) const ITEMS_BOUND: u64 = 1 << 32;
 pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
     let size = o.size()?;
     let Some(mut n) = u64::try_from(size).ok().filter(|n| *n <= ITEMS_BOUND) else {
-        v.torn(Torn::Size);
+        v.torn(Torn::Impossible);
         return Ok(t.basic);
     };
     // Struct sequences hide fields behind ob_size; their basic size has room for none, so ask the class.
     if !t.python_class && &*t.name != "tuple" {
         n = hidden_fields(heap, t).unwrap_or(n).max(n);
     }
-    let items = o.bytes(heap.layout.at.tuple.ob_item, n * 8)?;
+    let Ok(items) = o.bytes(heap.layout.at.tuple.ob_item, n * 8) else {
+        v.torn(Torn::Impossible);
+        return Ok(t.basic);
+    };
     for (i, word) in items.chunks_exact(8).enumerate() {
         let to = Addr(u64::from_le_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]));
         if !to.is_null() {

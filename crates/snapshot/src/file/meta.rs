@@ -1,6 +1,6 @@
 //! Target and coverage as keys and values: the table `meta`.
 
-use memory::Bytes;
+use memory::{Addr, Bytes};
 
 use crate::{CollectorState, Coverage, GapKind, KeyNote, Ledger, Mode, Moment, Target};
 
@@ -47,6 +47,9 @@ pub(crate) fn rows(target: &Target, coverage: &Coverage) -> Vec<(String, String)
     }
     for g in &c.gaps {
         say(&format!("gap.{}", g.what.word()), Some(g.count.to_string()));
+    }
+    for (i, at) in c.corrupted_at.iter().enumerate() {
+        say(&format!("coverage.corrupted_at.{i}"), Some(at.0.to_string()));
     }
     all
 }
@@ -135,7 +138,12 @@ pub(crate) fn parse(rows: &[(String, String)]) -> Result<(Target, Coverage), Str
         blocks_explained: count("coverage.blocks_explained")?,
         blocks_bytes: Bytes(count("coverage.blocks_bytes")?),
         gaps: Vec::new(),
+        corrupted_at: Vec::new(),
     };
+    for i in 0..Coverage::CORRUPTED_SHOWN {
+        let key = format!("coverage.corrupted_at.{i}");
+        coverage.corrupted_at.extend(number(&key, get(&key))?.map(Addr));
+    }
     for &kind in GapKind::ALL {
         let key = format!("gap.{}", kind.word());
         coverage.add_gap(kind, number(&key, get(&key))?.unwrap_or(0));
