@@ -2,7 +2,8 @@
 //!
 //! Holds: the search for markers and the run of the command in each. Never: writes output that no run gave.
 //! A marker is a comment of its own line, `<!-- output: exuvia ARGUMENTS -->`, or `<!-- output: exuvia ARGUMENTS PID, of PROGRAM -->` for a
-//! program that is started, says `ready` and is ended when its process was looked at; the next `<!-- /output -->` ends what it owns.
+//! program that is started, says `ready` and is ended when its process was looked at, or `CORE, of PROGRAM` for one that the kernel writes
+//! a core file of; the next `<!-- /output -->` ends what it owns.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -23,10 +24,14 @@ const FOLDERS: [&str; 2] = ["docs/techniques", HUNTS];
 /// Pages whose programs need packages from PyPI.
 const HUNTS: &str = "docs/hunts";
 /// Those packages.
-const PACKAGES: [&str; 2] = ["django", "prometheus_client"];
+const PACKAGES: [&str; 3] = ["django", "marshmallow", "prometheus_client"];
 const BEGIN: &str = "<!-- output: ";
 /// Between a command and the program whose PID is its last word.
 const OF: &str = " PID, of ";
+/// Between a command and the program whose core is its last word.
+const CORE_OF: &str = " CORE, of ";
+/// What such a core is called.
+const CORE: &str = "core.4711";
 const END: &str = "<!-- /output -->";
 
 /// Builds the command and fills the page of the workspace at `root`.
@@ -89,7 +94,8 @@ fn fill(name: &str, page: &str, mut run: impl FnMut(&str) -> Done<String>) -> Do
 fn with_packages(target: &Path) -> Done<String> {
     let home = target.join("venvs/hunts");
     let done = home.join("installed");
-    if !done.exists() {
+    let wanted = PACKAGES.join(" ");
+    if std::fs::read_to_string(&done).map_or(true, |there| there != wanted) {
         let python = home.join("bin/python3");
         let run = |program: &Path, arguments: &[&str]| {
             let status = Command::new(program).args(arguments).status().doing(program.display())?;
@@ -101,7 +107,7 @@ fn with_packages(target: &Path) -> Done<String> {
         };
         run(Path::new("python3"), &["-m", "venv", &home.to_string_lossy()])?;
         run(&python, &[&["-m", "pip", "install", "--quiet"][..], &PACKAGES].concat())?;
-        std::fs::write(&done, "").doing("the environment of the hunts")?;
+        std::fs::write(&done, wanted).doing("the environment of the hunts")?;
     }
     let bin = std::path::absolute(home.join("bin")).doing("the environment of the hunts")?;
     Ok(format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default()))
@@ -109,11 +115,43 @@ fn with_packages(target: &Path) -> Done<String> {
 
 /// What the command writes to a terminal of 80 columns; with another PATH where one is given.
 fn output(root: &Path, exuvia: &Path, path: Option<&str>, command: &str) -> Done<String> {
+    if let Some((command, program)) = command.split_once(CORE_OF) {
+        let folder = std::env::temp_dir().join(format!("exuvia-docs-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).doing(folder.display())?;
+        let told = dumped(root, &folder, path, program).and_then(|()| answer(&folder, exuvia, path, &format!("{command} {CORE}")));
+        std::fs::remove_dir_all(&folder).doing(folder.display())?;
+        return told;
+    }
     let (command, program) = command.split_once(OF).map_or((command, None), |(command, program)| (command, Some(program)));
     let started = program.map(|program| started(root, path, program)).transpose()?;
     let pid = started.as_ref().map(|s| s.0.id().to_string());
-    let mut words: Vec<&str> = command.split(' ').collect();
-    words.extend(pid.as_deref());
+    answer(root, exuvia, path, &[Some(command), pid.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" "))
+}
+
+/// Has the kernel write a core of a program that ends by a signal.
+fn dumped(root: &Path, folder: &Path, path: Option<&str>, program: &str) -> Done<()> {
+    let mut run = Command::new("sh");
+    // The last word that is a file of ours is a script, which is run from another folder.
+    let words =
+        program.split(' ').map(|word| if root.join(word).is_file() { root.join(word).display().to_string() } else { word.to_owned() });
+    run.args(["-c", "ulimit -c unlimited; exec \"$0\" \"$@\""]).args(words).current_dir(folder);
+    if let Some(path) = path {
+        run.env("PATH", path);
+    }
+    let status = run.status().doing(program)?;
+    let cores = folder.read_dir().doing(folder.display())?.flatten().map(|entry| entry.path());
+    let core = cores.filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("core"))).max();
+    let Some(core) = core else {
+        return Err(Trouble::new(format!(
+            "{program}: {status}, and no core is in its folder (/proc/sys/kernel/core_pattern must be `core`)"
+        )));
+    };
+    std::fs::rename(core, folder.join(CORE)).doing(CORE)
+}
+
+/// What exuvia answers.
+fn answer(root: &Path, exuvia: &Path, path: Option<&str>, command: &str) -> Done<String> {
+    let words: Vec<&str> = command.split(' ').collect();
     let Some(("exuvia", arguments)) = words.split_first().map(|(first, rest)| (*first, rest)) else {
         return Err(Trouble::new(format!("{command} is no command of ours")));
     };

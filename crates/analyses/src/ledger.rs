@@ -63,6 +63,8 @@ pub struct Advice {
 pub struct Statement {
     /// Resident set size.
     pub rss_bytes: Bytes,
+    /// What counts as in memory are the pages of a core file that are not zeros.
+    pub of_a_core: bool,
     /// What statm says, where that differs.
     pub statm_bytes: Option<Bytes>,
     /// In swap.
@@ -193,6 +195,7 @@ pub(crate) fn ledger(ledger: &Ledger, owners: &[String], limit: Option<usize>) -
     rank(&mut entries, None);
     Statement {
         rss_bytes: Bytes(ledger.rss_bytes),
+        of_a_core: ledger.of_a_core,
         statm_bytes: ledger.statm_bytes.filter(|bytes| *bytes != ledger.rss_bytes).map(Bytes),
         swap_bytes: Bytes(ledger.swap_bytes),
         huge_bytes: Bytes(ledger.huge_bytes),

@@ -97,6 +97,10 @@ pub(crate) fn diagnose(_: Option<i32>, _: Duration) -> Result<Diagnosis, Trouble
     Err(refused())
 }
 
+pub(crate) fn diagnose_core(_: &Core) -> Result<Diagnosis, Trouble> {
+    Err(refused())
+}
+
 fn refused() -> Trouble {
     Trouble::target(
         "live processes cannot be read here",

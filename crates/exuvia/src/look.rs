@@ -38,8 +38,11 @@ pub(crate) enum Question<'a> {
     Everything(Option<&'a Path>),
     /// Sums per type; the memory as it is goes into a core file.
     #[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), allow(dead_code))]
-    Core(&'a Path),
+    Core(&'a Path, Compress),
 }
+
+/// Whether a core file is compressed.
+pub(crate) type Compress = bool;
 
 /// What one look gave.
 pub(crate) struct Captured {
@@ -101,7 +104,7 @@ pub(crate) fn saved(folder: &Path, question: Question<'_>) -> Result<Snapshot, T
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let read = Reader::open(folder).and_then(|reader| match question {
-        Question::Types | Question::Ledger | Question::Core(_) => reader.types(),
+        Question::Types | Question::Ledger | Question::Core(..) => reader.types(),
         Question::Objects | Question::Everything(_) => reader.objects(),
         Question::Graph => reader.graph(),
         Question::Facts | Question::Explanation => reader.graph_with_facts(),

@@ -82,7 +82,7 @@ fn each_command_refuses_what_it_cannot_do_in_three_lines() {
         (vec!["diff", &gone], 3, ["cannot read process", "no process has PID", "pgrep"]),
         (vec!["snapshot", &pid], 2, ["required", "--output <FOLDER> is missing", "exuvia snapshot --help"]),
         (vec!["snapshot", &pid, "-o", &snapshot], 2, ["exists already", "nothing is written over", "-o"]),
-        (vec!["doctor", &snapshot], 2, [&snapshot, "whole number", "exuvia doctor --help"]),
+        (vec!["doctor", &snapshot], 2, ["for processes and core files", "read whole", "exuvia doctor 4711"]),
     ]);
     let mut wrong = String::new();
     for (words, code, parts) in &table {

@@ -36,7 +36,7 @@ pub fn table(out: &mut dyn Write, diagnosis: &Diagnosis, style: &Style) -> io::R
         processes(out, &diagnosis.processes, room, style)?;
         writeln!(out)?;
     }
-    next(out, diagnosis)
+    next(out, diagnosis, style)
 }
 
 /// For programs: `exuvia/doctor/1`.
@@ -46,6 +46,7 @@ pub fn json(out: &mut dyn Write, diagnosis: &Diagnosis) -> io::Result<()> {
         &Answer {
             schema: "exuvia/doctor/1",
             readable: diagnosis.readable(),
+            core: diagnosis.core.as_deref(),
             checks: diagnosis.checks.iter().map(CheckJson::new).collect(),
             target: diagnosis.subject.as_ref().map(TargetJson::new),
             mode: diagnosis.outlook.as_ref().map(ModeJson::new),
@@ -132,7 +133,14 @@ fn processes(out: &mut dyn Write, processes: &[PythonProcess], room: usize, styl
 }
 
 /// What to do now.
-fn next(out: &mut dyn Write, diagnosis: &Diagnosis) -> io::Result<()> {
+fn next(out: &mut dyn Write, diagnosis: &Diagnosis, style: &Style) -> io::Result<()> {
+    if let Some(core) = &diagnosis.core {
+        let blocking: Vec<&str> = diagnosis.checks.iter().filter(|c| c.verdict == Verdict::Blocks).map(|c| c.id).collect();
+        return match blocking.is_empty() {
+            true => writeln!(out, "next: {}", style.again.line("explain", &[])),
+            false => writeln!(out, "{} cannot be looked at: {}", text::escaped(core), blocking.join(", ")),
+        };
+    }
     let Some(pid) = diagnosis.pid else {
         return match diagnosis.processes.iter().find(|p| p.refused.is_none()) {
             Some(p) => writeln!(out, "next: exuvia doctor {}", p.pid),
@@ -150,6 +158,7 @@ fn next(out: &mut dyn Write, diagnosis: &Diagnosis) -> io::Result<()> {
 struct Answer<'d> {
     schema: &'static str,
     readable: bool,
+    core: Option<&'d str>,
     checks: Vec<CheckJson<'d>>,
     target: Option<TargetJson<'d>>,
     mode: Option<ModeJson<'d>>,

@@ -37,7 +37,10 @@ pub fn table(out: &mut dyn Write, snapshot: &Snapshot, statement: &Statement, al
     let room = if all { usize::MAX } else { LINES.saturating_sub(taken) };
     let mut rows = Vec::new();
     rows_of(statement, all, room, style, &mut rows);
-    let mut table = Table::new(style, &[("resident", Align::Right), ("share", Align::Right), ("what", Align::Left)]);
+    let mut table = Table::new(
+        style,
+        &[(if statement.of_a_core { "in core" } else { "resident" }, Align::Right), ("share", Align::Right), ("what", Align::Left)],
+    );
     rows.iter().for_each(|row| table.fit(row));
     out.write_all(&over)?;
     writeln!(out)?;
@@ -68,6 +71,12 @@ pub(crate) fn line(s: &Statement) -> String {
 }
 
 fn rss(s: &Statement) -> String {
+    if s.of_a_core {
+        return format!(
+            "in the core: {}, without pages of zeros and what it leaves to files; what was resident, a core does not tell",
+            s.rss_bytes
+        );
+    }
     let mut line = format!("resident: {}", s.rss_bytes);
     if let Some(statm) = s.statm_bytes {
         line += &format!(" (statm {statm})");
@@ -204,6 +213,8 @@ struct Answer<'s> {
 /// The entries and what adds up with them.
 #[derive(Serialize)]
 pub(crate) struct StatementJson<'s> {
+    /// `resident`: by the kernel, at the stop. `core`: the pages of a core file that are not zeros.
+    counted: &'static str,
     rss_bytes: u64,
     statm_bytes: Option<u64>,
     swap_bytes: u64,
@@ -219,6 +230,7 @@ pub(crate) struct StatementJson<'s> {
 impl<'s> StatementJson<'s> {
     pub(crate) fn new(s: &'s Statement) -> Self {
         StatementJson {
+            counted: if s.of_a_core { "core" } else { "resident" },
             rss_bytes: s.rss_bytes.0,
             statm_bytes: s.statm_bytes.map(|b| b.0),
             swap_bytes: s.swap_bytes.0,
@@ -305,6 +317,7 @@ mod tests {
         };
         Statement {
             rss_bytes: Bytes(1000 << 20),
+            of_a_core: false,
             statm_bytes: Some(Bytes(999 << 20)),
             swap_bytes: Bytes(3 << 20),
             huge_bytes: Bytes(200 << 20),

@@ -148,7 +148,7 @@ fn filtered() -> Diagnosis {
         fork_cost: Some(Bytes(246 << 20)),
         else_freeze_ms: Some(83.0),
     };
-    Diagnosis { checks, pid: Some(4711), processes: vec![], subject: Some(subject()), outlook: Some(outlook) }
+    Diagnosis { checks, pid: Some(4711), core: None, processes: vec![], subject: Some(subject()), outlook: Some(outlook) }
 }
 
 fn refused() -> Diagnosis {
@@ -164,7 +164,7 @@ fn refused() -> Diagnosis {
     let same = Some("sudo /home/somebody/with/a/long/path/to/exuvia/target/release/exuvia doctor 4711");
     checks.push(said("filters", Lacks, "it has 1 seccomp filter, which we may not read", same));
     checks.extend(["python", "layout", "mode"].map(|id| said(id, Unknown, "not known", None)));
-    Diagnosis { checks, pid: Some(4711), processes: vec![], subject: Some(subject()), outlook: None }
+    Diagnosis { checks, pid: Some(4711), core: None, processes: vec![], subject: Some(subject()), outlook: None }
 }
 
 fn machine(processes: i32) -> Diagnosis {

@@ -13,6 +13,8 @@ pub struct Diagnosis {
     pub checks: Vec<Check>,
     /// The PID that was named.
     pub pid: Option<i32>,
+    /// The core file that was named.
+    pub core: Option<String>,
     /// The Python processes that there are, the biggest first; where no process was named.
     pub processes: Vec<PythonProcess>,
     /// The process that has this PID, if there is one.

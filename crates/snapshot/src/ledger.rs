@@ -162,6 +162,9 @@ pub struct Pin {
 pub struct Ledger {
     /// The sum of smaps' Rss at the stop.
     pub rss_bytes: u64,
+    /// What counts as in memory are the pages of a core file that are not zeros: a core does not tell what was.
+    #[serde(default)]
+    pub of_a_core: bool,
     /// What statm said then: since Linux 6.2 an estimate.
     pub statm_bytes: Option<u64>,
     /// In swap, and so not in memory.

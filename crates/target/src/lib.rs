@@ -35,7 +35,7 @@ mod taken;
 mod testpoint;
 
 pub use cgroup::Unseen;
-pub use core_file::{open_core, write_core, Core, CoreError, CorePlaces, Dump};
+pub use core_file::{open_core, write_core, About, Core, CoreError, CorePlaces, Dump, Kept};
 pub use error::{ForkProblem, GuardianProblem, TargetError};
 pub use facts::{Capabilities, Capability, ContainerSign, Facts, Namespace, Namespaces, ProcessFacts, Seccomp};
 pub use guardian::{guardian_main, GUARDIAN_ARGUMENT};

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use capture::{capture, CaptureError, Detail, FingerprintKey, Moment, Source};
 use cpython::layout::Table;
-use memory::{Addr, Image, Mapping, Module, Segment};
+use memory::{Addr, Image, Mapping, Module, Residency, Segment};
 use snapshot::Snapshot;
 use target::{open_core, CoreError, CorePlaces};
 
@@ -88,7 +88,7 @@ pub(super) fn memory(root: &Path, time: Duration, seed: &mut u64) -> Done<Fuzzed
                 Segment { start: Addr(*start), bytes: bytes.get(..kept).unwrap_or_default() }
             });
             let image = Image::new(segments.collect());
-            look(&image, &one.mappings, &one.pythons, &tables, asked)
+            look(&image, &one.mappings, &one.pythons, &tables, asked, None)
         }));
         for (segment, at, old) in undo.into_iter().rev() {
             if let Some(room) = one.segments.get_mut(segment).and_then(|(_, bytes)| bytes.get_mut(at..at + old.len())) {
@@ -106,10 +106,9 @@ pub(super) fn memory(root: &Path, time: Duration, seed: &mut u64) -> Done<Fuzzed
 /// Changed core files.
 pub(super) fn files(root: &Path, time: Duration, seed: &mut u64) -> Done<Fuzzed> {
     let (folder, seeds, tables) = prepare(root)?;
-    let Some(one) = seeds.iter().min_by_key(|s| s.segments.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()) else {
-        return Err(Trouble::new("no Python is there"));
-    };
-    let whole = std::fs::read(&one.path).doing("a core")?;
+    let names: Vec<&str> = seeds.iter().map(|s| s.name.as_str()).collect();
+    let what = format!("changed core files, as they are and compressed, of {}", names.join(", "));
+    let wholes = seeds.iter().map(|s| std::fs::read(&s.path).doing("a core")).collect::<Done<Vec<_>>>()?;
     let changed = folder.join("changed");
     let watch = Watch::start();
     let (mut executions, mut refused) = (0, 0);
@@ -118,7 +117,8 @@ pub(super) fn files(root: &Path, time: Duration, seed: &mut u64) -> Done<Fuzzed>
     while start.elapsed() < time && failed.is_ok() {
         let begun_with = *seed;
         watch.begin(begun_with);
-        let mut bytes = whole.clone();
+        let nth = random(seed) as usize % seeds.len().max(1);
+        let (Some(mut bytes), Some(one)) = (wholes.get(nth).cloned(), seeds.get(nth)) else { break };
         // Headers and notes stand in front.
         let head = 1 << 16;
         for _ in 0..1 + random(seed) % 8 {
@@ -128,19 +128,36 @@ pub(super) fn files(root: &Path, time: Duration, seed: &mut u64) -> Done<Fuzzed>
         if random(seed) % 8 == 0 {
             bytes.truncate(random(seed) as usize % bytes.len().max(1));
         }
+        // One of eight is compressed, as changed, and half of those are changed once more: what is compressed is then nonsense.
+        if random(seed) % 8 == 0 {
+            bytes = packed(&bytes).doing("a changed core")?;
+            if random(seed) % 2 == 0 {
+                let at = random(seed) as usize % bytes.len().max(1);
+                put(&mut bytes, at, seed);
+            }
+        }
         std::fs::write(&changed, &bytes).doing("a changed core")?;
         let asked = random(seed);
         let looked = catch_unwind(AssertUnwindSafe(|| {
             let core = open_core(&changed, &CorePlaces::default()).map_err(Refused::Core)?;
             let pythons = core.pythons().map_err(Refused::Core)?;
-            look(&core.image(), core.mappings(), &pythons, &tables, asked)
+            // What was in memory: by the note of ours, which may be nonsense now, or by what the core has.
+            let held = core.kept().residency.clone().unwrap_or_else(|| core.held());
+            look(&core.image(), core.mappings(), &pythons, &tables, asked, Some(&held))
         }));
         executions += 1;
-        failed = verdict(looked, "a core file", begun_with, &mut refused);
+        failed = verdict(looked, &format!("a core file of {}", one.name), begun_with, &mut refused);
     }
     watch.end();
     std::fs::remove_dir_all(&folder).doing("the folder for cores")?;
-    failed.map(|()| Fuzzed { what: "changed core files".into(), executions, refused })
+    failed.map(|()| Fuzzed { what, executions, refused })
+}
+
+/// As `exuvia snapshot --core --compress` packs it.
+fn packed(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut packed = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    std::io::Write::write_all(&mut packed, bytes)?;
+    Ok(packed.finish()?)
 }
 
 enum Refused {
@@ -163,12 +180,20 @@ fn verdict(looked: std::thread::Result<Result<(), Refused>>, name: &str, seed: u
 }
 
 /// What a command does with it.
-fn look(image: &Image<'_>, mappings: &[Mapping], pythons: &[Module], tables: &[Table], asked: u64) -> Result<(), Refused> {
+fn look(
+    image: &Image<'_>,
+    mappings: &[Mapping],
+    pythons: &[Module],
+    tables: &[Table],
+    asked: u64,
+    residency: Option<&Residency>,
+) -> Result<(), Refused> {
     let mut last = Ok(());
     for python in pythons {
-        let source = Source { image, python, mappings, tables, moment: Moment::Still, residency: None };
-        let detail = match asked % 4 {
+        let source = Source { image, python, mappings, tables, moment: Moment::Still, residency };
+        let detail = match asked % 5 {
             0 => Detail::Types,
+            4 if residency.is_some() => Detail::Ledger,
             1 => Detail::Objects,
             2 => Detail::Facts(FingerprintKey([7; 16])),
             _ => Detail::Graph,

@@ -61,7 +61,7 @@ impl Places {
     }
 
     /// Refuses them where no core was named.
-    pub(super) fn none(&self, why: String) -> Result<(), Trouble> {
+    pub(crate) fn none(&self, why: String) -> Result<(), Trouble> {
         match self {
             Places { root: None, exe: None } => Ok(()),
             _ => Err(Trouble::usage("--root and --exe are for core files", why, "exuvia types --root /mnt/old-system core.4711")),

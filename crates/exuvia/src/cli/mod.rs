@@ -24,7 +24,7 @@ use self::chosen::{named, named_or_several};
 pub(crate) use self::chosen::{Chosen, Core, Named, Places};
 pub(crate) use self::containers::Containers;
 pub(crate) use self::counts::{Finalizers, Refcounts};
-pub(crate) use self::diff::{Compared, Diff};
+pub(crate) use self::diff::{shown, Compared, Diff};
 pub(crate) use self::explain::{Cycles, Explain, Retained, Slots};
 pub(crate) use self::gc::Gc;
 pub(crate) use self::ledger::Ledger;
@@ -223,21 +223,24 @@ pub(crate) struct Object {
 /// Nothing is stopped. With a PID: whether `exuvia types` would read it, how, for how long it would stand, and which
 /// Python it runs: the layout is proved on its memory while it runs. Without: this machine, our rights, and the Python
 /// processes that there are. Each line says `ok`, `no` or `-` (neither); below a `no` stands what to do, as a command
-/// where there is one. Exit code 3: the process cannot be read.
+/// where there is one. With a core file: whose it is, what is missing, and what can be read of it. Exit code 3: the
+/// process or the core cannot be read.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   exuvia doctor
   exuvia doctor 4711
   exuvia doctor --json --max-pause 300ms 4711 | python3 -m json.tool")]
-#[command(override_usage = "exuvia doctor [OPTIONS] [PID]")]
+#[command(override_usage = "exuvia doctor [OPTIONS] [PID|CORE]")]
 pub(crate) struct Doctor {
-    /// The process
-    #[arg(value_name = "PID", value_parser = pid)]
-    pub(crate) pid: Option<i32>,
+    /// The process, or a core file
+    #[arg(value_name = "PID|CORE", value_parser = named)]
+    pub(crate) pid: Option<Named>,
     /// The process, as py-spy's users write it
     #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid, conflicts_with = "pid")]
     pub(crate) pid_option: Option<i32>,
+    #[command(flatten)]
+    pub(crate) places: Places,
     /// Write JSON, with a versioned schema
     #[arg(long)]
     pub(crate) json: bool,
@@ -257,7 +260,7 @@ pub(crate) struct Doctor {
 Examples:
   exuvia snapshot 4711 -o monday
   exuvia snapshot 4711 -o - | tar x
-  exuvia snapshot --core 4711 -o core.4711
+  exuvia snapshot --core --compress 4711 -o core.4711
   exuvia snapshot -o at-the-end -- python3 -c 'rows = [[n] for n in range(9)]'")]
 #[command(override_usage = "exuvia snapshot [OPTIONS] -o FOLDER PID\n       exuvia snapshot [OPTIONS] -o FOLDER -- PROGRAM [ARGUMENT]...")]
 pub(crate) struct Snapshot {
@@ -269,6 +272,9 @@ pub(crate) struct Snapshot {
     /// Write a core file instead of a folder: all bytes of its memory
     #[arg(long)]
     pub(crate) core: bool,
+    /// With --core: compress it, as one LZ4 frame. Every command takes it as it is; for gdb: lz4 -d
+    #[arg(long, requires = "core")]
+    pub(crate) compress: bool,
     #[command(flatten)]
     pub(crate) look: Look,
 }

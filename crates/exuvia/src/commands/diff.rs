@@ -7,18 +7,25 @@ use analyses::diff::{diff, Look};
 use snapshot::file::Reader;
 use snapshot::{Details, Target};
 
-use crate::cli::{Chosen, Compared, Diff};
+use crate::cli::{shown, Chosen, Compared, Diff};
 use crate::live::Looks;
 use crate::look::{self, Question, Saved};
 use crate::trouble::Trouble;
 use crate::{refusals, screen};
 
 pub(crate) fn run(args: &Diff) -> Result<(), Trouble> {
-    let (folders, scratch, pid) = match args.chosen()? {
-        Compared::Folders(folders) => (folders, None, None),
+    let (folders, scratch, pid, names) = match args.chosen()? {
+        Compared::Saved(all) => {
+            twice(&all)?;
+            let names: Vec<String> = all.iter().map(shown).collect();
+            let (folders, scratch) = saved(args, &all)?;
+            let pid = all.last().and_then(|last| if let Chosen::Pid(pid) = last { Some(*pid) } else { None });
+            let last = all.last().filter(|last| matches!(last, Chosen::Core(_))).cloned();
+            (folders, scratch, pid.map(Chosen::Pid).or(last), names)
+        }
         Compared::Process(pid, every, times) => {
             let scratch = looked(args, pid, every, times)?;
-            (scratch.folders(), Some(scratch), Some(pid))
+            (scratch.folders(), Some(scratch), Some(Chosen::Pid(pid)), Vec::new())
         }
     };
     let ends = [0, folders.len().saturating_sub(1)];
@@ -26,15 +33,7 @@ pub(crate) fn run(args: &Diff) -> Result<(), Trouble> {
     for (place, folder) in folders.iter().enumerate() {
         let mut look = read(folder)?;
         if let Some(first) = looks.first() {
-            let named = |other: &PathBuf| matches!((other.canonicalize(), folder.canonicalize()), (Ok(a), Ok(b)) if a == b);
-            if folders.iter().take(place).any(named) {
-                return Err(Trouble::usage(
-                    format!("the snapshot {} was named twice", folder.display()),
-                    "nothing comes or goes within one moment",
-                    "two snapshots of one process: exuvia snapshot PID -o BEFORE, later -o AFTER",
-                ));
-            }
-            same_process(&first.snapshot.target, &look.snapshot.target, &folders, place)?;
+            same_process(&first.snapshot.target, &look.snapshot.target, &names, place)?;
         }
         look.read_graph();
         if !ends.contains(&place) {
@@ -46,7 +45,7 @@ pub(crate) fn run(args: &Diff) -> Result<(), Trouble> {
     let found = diff(&looks).ok_or_else(super::no_graph)?;
     let Some(last) = looks.last().map(|look| &look.snapshot) else { return Ok(()) };
     let again = match (pid, folders.last()) {
-        (Some(pid), _) => Chosen::Pid(pid),
+        (Some(named), _) => named,
         (None, last) => Chosen::Folder(last.cloned().unwrap_or_default()),
     };
     let limit = args.rows.limit(args.look.json, report::diff::FIRST_SCREEN);
@@ -59,7 +58,58 @@ pub(crate) fn run(args: &Diff) -> Result<(), Trouble> {
     })
 }
 
-/// Looks at a process so often, each look into a folder of its own: fingerprints are made only for what is written.
+/// Nothing is compared with itself.
+fn twice(all: &[Chosen]) -> Result<(), Trouble> {
+    let path = |one: &Chosen| match one {
+        Chosen::Folder(path) => path.canonicalize().ok(),
+        Chosen::Core(core) => core.path.canonicalize().ok(),
+        Chosen::Pid(_) | Chosen::Program(_) => None,
+    };
+    for (place, one) in all.iter().enumerate() {
+        if path(one).is_some_and(|here| all.iter().take(place).any(|other| path(other).as_ref() == Some(&here))) {
+            return Err(Trouble::usage(
+                format!("the snapshot {} was named twice", shown(one)),
+                "nothing comes or goes within one moment",
+                "two snapshots of one process: exuvia snapshot PID -o BEFORE, later -o AFTER",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The folder of each: what is none yet, a core or the process as it is now, becomes one for the time of the comparison.
+fn saved(args: &Diff, all: &[Chosen]) -> Result<(Vec<PathBuf>, Option<Looks>), Trouble> {
+    let mut folders = Vec::new();
+    let mut looks = None;
+    for one in all {
+        if let Chosen::Folder(folder) = one {
+            folders.push(folder.clone());
+            continue;
+        }
+        args.look.check(one)?;
+        if looks.is_none() {
+            looks = Some(Looks::new()?);
+        }
+        if let Some(looks) = &looks {
+            folders.push(one_look(args, one, looks)?);
+        }
+    }
+    Ok((folders, looks))
+}
+
+/// A look into a folder of its own: fingerprints are made only for what is written.
+fn one_look(args: &Diff, target: &Chosen, looks: &Looks) -> Result<PathBuf, Trouble> {
+    let folder = looks.begin();
+    let mut looked = look::take(target, &args.look, Question::Everything(Some(&folder)))?;
+    let Some(Saved { draft, .. }) = looked.saved.take() else {
+        return Err(Trouble::own("nothing was kept of a look", "the look gave no draft of a snapshot"));
+    };
+    draft.finish(&looked.snapshot).map_err(|e| refusals::file(&e))?;
+    looks.done();
+    Ok(folder)
+}
+
+/// Looks at a process so often, each look into a folder of its own.
 fn looked(args: &Diff, pid: i32, every: Duration, times: u32) -> Result<Looks, Trouble> {
     let target = Chosen::Pid(pid);
     args.look.check(&target)?;
@@ -70,13 +120,7 @@ fn looked(args: &Diff, pid: i32, every: Duration, times: u32) -> Result<Looks, T
             break;
         }
         next = Instant::now() + every;
-        let folder = looks.begin();
-        let mut looked = look::take(&target, &args.look, Question::Everything(Some(&folder)))?;
-        let Some(Saved { draft, .. }) = looked.saved.take() else {
-            return Err(Trouble::own("nothing was kept of a look", "the look gave no draft of a snapshot"));
-        };
-        draft.finish(&looked.snapshot).map_err(|e| refusals::file(&e))?;
-        looks.done();
+        one_look(args, &target, &looks)?;
     }
     Ok(looks)
 }
@@ -98,7 +142,7 @@ fn read(folder: &Path) -> Result<Look, Trouble> {
 }
 
 /// Refuses looks at different processes: addresses of one mean nothing in another.
-fn same_process(first: &Target, other: &Target, folders: &[PathBuf], place: usize) -> Result<(), Trouble> {
+fn same_process(first: &Target, other: &Target, names: &[String], place: usize) -> Result<(), Trouble> {
     let differs = if first.pid != other.pid {
         let shown = |t: &Target| t.pid.map_or("none".to_owned(), |pid| pid.to_string());
         Some(format!("the process ids are {} and {}", shown(first), shown(other)))
@@ -109,7 +153,7 @@ fn same_process(first: &Target, other: &Target, folders: &[PathBuf], place: usiz
     } else {
         None
     };
-    let name = |place: usize| folders.get(place).map_or_else(String::new, |folder| folder.display().to_string());
+    let name = |place: usize| names.get(place).cloned().unwrap_or_else(|| format!("look {}", place + 1));
     match differs {
         None => Ok(()),
         Some(why) => Err(Trouble::target(

@@ -100,7 +100,7 @@ fn core(args: &cli::Snapshot, target: &Chosen, output: &Path, stream: bool) -> R
         let why = "what is zero takes no room in it, and in a stream it would";
         return Err(Trouble::usage("a core file is not written to stdout", why, "exuvia snapshot --core 4711 -o FILE"));
     }
-    let looked = look::take(target, &args.look, Question::Core(output))?;
+    let looked = look::take(target, &args.look, Question::Core(output, args.compress))?;
     let name = output.to_string_lossy();
     let bytes = Bytes(std::fs::metadata(output)?.blocks() * 512);
     let again = report::Again::Core(name.clone().into_owned(), Vec::new());

@@ -11,10 +11,10 @@ use std::time::Instant;
 use capture::{CaptureError, Source};
 use memory::{Image, Module};
 use snapshot::Mode;
-use target::{CorePlaces, Dump, Taken};
+use target::{CorePlaces, Dump, Kept, Taken};
 
 use super::pythons::Pythons;
-use super::{refusals, Call};
+use super::{refusals, Call, Who};
 use crate::cli::{Core, Look};
 use crate::look::{Captured, Question};
 use crate::progress::Progress;
@@ -34,12 +34,17 @@ pub(crate) fn core(file: &Core, look: &Look, question: Question<'_>) -> Result<C
     progress.step("finding every object");
     let image = opened.image();
     let pythons = Pythons::of(&image, modules, look.python.as_deref(), None)?;
+    // What was in memory is known of a core that exuvia wrote; of others the ledger counts what they have.
+    let kept = opened.kept().residency.is_some();
+    let held = (!kept && matches!(question, Question::Ledger)).then(|| opened.held());
+    let asked = matches!(question, Question::Ledger | Question::Explanation | Question::Everything(_));
+    let residency = opened.kept().residency.as_ref().or(held.as_ref()).filter(|_| asked);
     let copied = Instant::now();
     // The first that was initialised; what is wrong with the first is told where none was.
     let mut first = None;
     for (python, _) in &pythons.known {
         let moment = capture::Moment::Still;
-        let source = Source { image: &image, python, mappings: opened.mappings(), tables: &call.tables, moment, residency: None };
+        let source = Source { image: &image, python, mappings: opened.mappings(), tables: &call.tables, moment, residency };
         match call.captured(source, copied) {
             Ok(mut captured) => {
                 drop(progress);
@@ -50,6 +55,10 @@ pub(crate) fn core(file: &Core, look: &Look, question: Question<'_>) -> Result<C
                 t.beside = pythons.beside(source);
                 t.threads = opened.threads();
                 t.copied_bytes = Some(opened.dumped_bytes().0);
+                (t.started, t.age_s) = (opened.kept().started, opened.kept().age_s);
+                if let Some(ledger) = &mut captured.snapshot.ledger {
+                    ledger.of_a_core = !kept;
+                }
                 tell(&opened);
                 return Ok(captured);
             }
@@ -61,10 +70,18 @@ pub(crate) fn core(file: &Core, look: &Look, question: Question<'_>) -> Result<C
 }
 
 /// Writes a process's memory as it was taken: for its owner alone, since all that it held is in there.
-pub(super) fn write(path: &Path, taken: &Taken, image: &Image<'_>, python: &Module, exe: &str, pid: i32) -> io::Result<()> {
+pub(super) fn write(path: &Path, taken: &Taken, image: &Image<'_>, python: &Module, who: &Who, compress: bool) -> io::Result<()> {
     let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let pythons = std::slice::from_ref(python);
-    let dump = Dump { pid, exe, threads: taken.threads(), mappings: taken.mappings(), image, pythons };
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok();
+    let kept = Kept {
+        started: Some(who.started),
+        age_s: who.age_s,
+        dumped_unix_s: now.map(|since| since.as_secs()),
+        residency: taken.residency().cloned(),
+    };
+    let (pid, exe) = (who.pid, who.exe.as_str());
+    let dump = Dump { pid, exe, threads: taken.threads(), mappings: taken.mappings(), image, pythons, kept: &kept, compress };
     let written = target::write_core(&mut file, dump);
     if written.is_err() {
         // Half a core is none, and would be in the way of the next. That it cannot be removed is the lesser news.

@@ -27,7 +27,7 @@ use target::{Ending, LaunchOptions, Launched, Process, TakeOptions, Taken, Way};
 
 use self::again::{Attempt, Facts, Spent};
 pub(crate) use self::core_file::core;
-pub(crate) use self::doctor::diagnose;
+pub(crate) use self::doctor::{core as diagnose_core, diagnose};
 pub(crate) use self::interrupt::Looks;
 pub(crate) use self::processes::{called, command_line, pythons};
 use self::pythons::Pythons;
@@ -105,7 +105,7 @@ impl Call<'_> {
             let taken = target::take(&process, &options).map_err(refusals::target)?;
             progress.step("finding every object");
             Ok(Attempt {
-                outcome: self.capture(&taken, &pythons, &process.exe(), pid),
+                outcome: self.capture(&taken, &pythons, &Who::of(&process)),
                 spent: Spent::of(taken.cost()),
                 facts: Facts::of(&taken),
             })
@@ -164,16 +164,16 @@ impl Call<'_> {
         let pid = launched.pid();
         let progress = Progress::start("reading what the program has mapped");
         let process = launched.process().map_err(refusals::target)?;
-        let (exe, start_time, age_s) = (process.exe(), process.start_time(), process.age_s());
+        let who = Who::of(process);
         let pythons = self.pythons(process)?;
         let options = self.take_options(process, &pythons);
         progress.step("copying its memory");
         let taken = launched.take(&options).map_err(refusals::target)?;
         progress.step("finding every object");
-        let mut captured = self.capture(&taken, &pythons, &exe, pid).map_err(|e| refusals::capture(Some(pid), &e))?;
-        Facts::of(&taken).fill(&mut captured.snapshot, &exe, pid, &Spent::of(taken.cost()));
-        captured.snapshot.target.started = Some(start_time);
-        captured.snapshot.target.age_s = age_s;
+        let mut captured = self.capture(&taken, &pythons, &who).map_err(|e| refusals::capture(Some(pid), &e))?;
+        Facts::of(&taken).fill(&mut captured.snapshot, &who.exe, pid, &Spent::of(taken.cost()));
+        captured.snapshot.target.started = Some(who.started);
+        captured.snapshot.target.age_s = who.age_s;
         Ok((captured, moment))
     }
 
@@ -184,12 +184,12 @@ impl Call<'_> {
 
     fn take_options(&self, process: &Process, pythons: &Pythons) -> TakeOptions {
         let quiet_words = pythons.known.iter().flat_map(|(_, identity)| collecting_words(process, identity, &self.tables)).collect();
-        let residency = matches!(self.question, Question::Ledger | Question::Explanation | Question::Everything(_));
+        let residency = matches!(self.question, Question::Ledger | Question::Explanation | Question::Everything(_) | Question::Core(..));
         TakeOptions { mode: self.look.mode.into(), quiet_words, max_pause: self.look.max_pause, residency, ..TakeOptions::default() }
     }
 
     /// The snapshot of the one Python that is in use: a process may have another one mapped that was never started.
-    fn capture(&self, taken: &Taken, pythons: &Pythons, exe: &str, pid: i32) -> Result<Captured, CaptureError> {
+    fn capture(&self, taken: &Taken, pythons: &Pythons, who: &Who) -> Result<Captured, CaptureError> {
         let copied = Instant::now();
         let image = taken.image();
         let moment = if taken.way() == Way::Live { capture::Moment::Running } else { capture::Moment::Still };
@@ -200,8 +200,8 @@ impl Call<'_> {
             match self.captured(source, copied) {
                 Ok(mut captured) => {
                     captured.snapshot.target.beside = pythons.beside(source);
-                    if let Question::Core(path) = self.question {
-                        core_file::write(path, taken, &image, python, exe, pid).map_err(|e| FileError::io(path, &e))?;
+                    if let Question::Core(path, compress) = self.question {
+                        core_file::write(path, taken, &image, python, who, compress).map_err(|e| FileError::io(path, &e))?;
                     }
                     return Ok(captured);
                 }
@@ -215,7 +215,7 @@ impl Call<'_> {
     fn captured(&self, source: Source<'_>, copied: Instant) -> Result<Captured, CaptureError> {
         let values = self.look.values;
         let detail = match (self.question, &self.key) {
-            (Question::Types | Question::Core(_), _) => Detail::Types,
+            (Question::Types | Question::Core(..), _) => Detail::Types,
             (Question::Ledger, _) => Detail::Ledger,
             (Question::Facts | Question::Explanation, Some((key, _))) => Detail::Facts(*key),
             (Question::Graph | Question::Facts | Question::Explanation, _) => Detail::Graph,
@@ -232,6 +232,20 @@ impl Call<'_> {
             }
         };
         Ok(Captured { snapshot: capture(source, detail)?, saved: None })
+    }
+}
+
+/// A process as the kernel knows it.
+struct Who {
+    pid: i32,
+    exe: String,
+    started: u64,
+    age_s: Option<f64>,
+}
+
+impl Who {
+    fn of(process: &Process) -> Who {
+        Who { pid: process.pid(), exe: process.exe(), started: process.start_time(), age_s: process.age_s() }
     }
 }
 

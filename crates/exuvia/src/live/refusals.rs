@@ -40,6 +40,18 @@ pub(crate) fn core(e: &CoreError) -> Trouble {
             "the disk was full, or its size was limited (ulimit -c) when it was written".to_string(),
             "write it again: ulimit -c unlimited, or gcore PID".to_string(),
         ),
+        CoreError::Packed { path, command, .. } => (
+            "LZ4 and Zstandard are unpacked here, other ways are not".to_string(),
+            format!("{command} {} > core, and exuvia types core", path.display()),
+        ),
+        CoreError::Damaged { packing, .. } => (
+            format!("it is compressed by {packing}, and not as it was written"),
+            "copy it again, or exuvia snapshot --core PID".to_string(),
+        ),
+        CoreError::NoRoom { folder, .. } => (
+            "a compressed core is unpacked for the time of the look into a file without a name".to_string(),
+            format!("TMPDIR=FOLDER exuvia types CORE (a folder with more room than {})", folder.display()),
+        ),
         CoreError::NotPython { .. } => {
             ("none of the files that it had mapped defines _PyRuntime".to_string(), "a core of a CPython process".to_string())
         }

@@ -1,7 +1,9 @@
-//! Holds the look of a parity test: a frozen target, every object of it, and what the comparison wants to know of each.
+//! Holds the look of a parity test: a frozen target or a core file, every object of it, and what the comparison wants to know of each.
 //! Never forgives anything: see `explained`.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
 use capture::{Keep, Reached, Source, World};
@@ -12,7 +14,7 @@ use cpython::visit::Torn;
 use cpython::{Label, LayoutError, Visitor};
 use memory::Addr;
 use snapshot::{Collector, Snapshot};
-use target::TakeOptions;
+use target::{CorePlaces, Dump, Kept, TakeOptions};
 use testbed::truth::TrueCount;
 use testbed::{Found, Target, Truth};
 
@@ -67,6 +69,37 @@ pub(crate) fn look(target: &Target, truth: &Truth, tables: &[Table]) -> Result<L
     let image = frozen.image();
     let source =
         Source { image: &image, python: &python, mappings: frozen.mappings(), tables, moment: capture::Moment::Still, residency: None };
+    read(source, truth)
+}
+
+/// The same of a core file, as the command reads it.
+pub(crate) fn look_at_core(path: &Path, truth: &Truth, tables: &[Table]) -> Result<Looked, LayoutError> {
+    let core = target::open_core(path, &CorePlaces::default()).unwrap();
+    let pythons = core.pythons().unwrap();
+    let image = core.image();
+    let (moment, mappings) = (capture::Moment::Still, core.mappings());
+    read(Source { image: &image, python: &pythons[0], mappings, tables, moment, residency: None }, truth)
+}
+
+/// Writes a core of the target as `exuvia snapshot --core --compress` does.
+pub(crate) fn write_core(target: &Target, path: &Path) {
+    let process = target::open(target.pid() as i32).unwrap();
+    let python = process.python().unwrap();
+    let frozen = target::take(&process, &options()).unwrap();
+    let dump = Dump {
+        pid: process.pid(),
+        exe: &process.exe(),
+        threads: frozen.threads(),
+        mappings: frozen.mappings(),
+        image: &frozen.image(),
+        pythons: &[python],
+        kept: &Kept::default(),
+        compress: true,
+    };
+    target::write_core(&mut File::create(path).unwrap(), dump).unwrap();
+}
+
+fn read(source: Source<'_>, truth: &Truth) -> Result<Looked, LayoutError> {
     let proved = capture::prove(source)?;
     let world = World::open(source, &proved);
     let mut reached = Reached::all(&world, Keep::Rows);

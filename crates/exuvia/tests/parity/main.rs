@@ -11,15 +11,16 @@ mod shifts;
 mod subinterpreters;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cpython::layout::Table;
 use cpython::LayoutError;
 use testbed::truth::TrueCount;
-use testbed::{compare, for_each_interpreter, packages, Interpreter, Target};
+use testbed::{compare, for_each_interpreter, packages, Interpreter, Target, Truth};
 
 use crate::explained::Heap;
-use crate::look::{look, Looked};
+use crate::look::{look, look_at_core, write_core, Looked};
 
 /// Looks at a heap, compares it with its truth, and panics with what nobody explained.
 fn check(name: &str, target: &mut Target, tables: &[Table]) -> Looked {
@@ -31,7 +32,13 @@ fn check_within(name: &str, target: &mut Target, tables: &[Table], heap: Heap) -
     let truth = target.truth().unwrap();
     assert_eq!(truth.header.notes.failures, Vec::<String>::new(), "parts of the heap could not be built");
     let looked = look(target, &truth, tables).unwrap();
-    let comparison = compare(&truth, &looked.found);
+    judge(name, &truth, &looked, heap);
+    looked
+}
+
+/// What is wrong with what was found, by the interpreter's own word.
+fn judge(name: &str, truth: &Truth, looked: &Looked, heap: Heap) {
+    let comparison = compare(truth, &looked.found);
     if std::env::var_os("EXUVIA_PARITY_VERBOSE").is_some() {
         println!("{comparison}");
     }
@@ -52,8 +59,7 @@ fn check_within(name: &str, target: &mut Target, tables: &[Table], heap: Heap) -
     if share < 99.0 {
         wrong.push(format!("only {share:.2} % of the bytes come from exact decoders"));
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    looked
+    assert!(wrong.is_empty(), "{name}: {}", wrong.join("\n"));
 }
 
 fn start(py: &Interpreter, script: &str) -> Target {
@@ -75,7 +81,46 @@ fn counts(looked: &Looked) -> BTreeMap<String, i64> {
 
 #[test]
 fn every_type_in_every_form() {
-    for_each_interpreter(|py| drop(check(&py.name, &mut start(py, "zoo_heap.py"), &tables())));
+    for_each_interpreter(|py| {
+        // Before it is started: it inherits the limit.
+        let by_kernel = dumps_core();
+        let mut target = start(py, "zoo_heap.py");
+        let truth = target.truth().unwrap();
+        assert_eq!(truth.header.notes.failures, Vec::<String>::new(), "parts of the heap could not be built");
+        judge(&py.name, &truth, &look(&target, &truth, &tables()).unwrap(), Heap::Quiet);
+        // The same truth holds for each core of it.
+        let core = target.scratch().join("ours");
+        write_core(&target, &core);
+        judge(&format!("{}, a core of ours", py.name), &truth, &look_at_core(&core, &truth, &tables()).unwrap(), Heap::Quiet);
+        if by_kernel {
+            let core = dumped(&target);
+            judge(&format!("{}, a core of the kernel", py.name), &truth, &look_at_core(&core, &truth, &tables()).unwrap(), Heap::Quiet);
+        }
+    });
+}
+
+/// Whether the kernel writes a core of what this process starts from now on, and where the target runs.
+fn dumps_core() -> bool {
+    use nix::sys::resource::{getrlimit, setrlimit, Resource, RLIM_INFINITY};
+    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
+    let (_, hard) = getrlimit(Resource::RLIMIT_CORE).unwrap();
+    if pattern.trim() != "core" || hard != RLIM_INFINITY {
+        println!("left out: cores of the kernel: core_pattern is {}, the limit {hard}", pattern.trim());
+        return false;
+    }
+    setrlimit(Resource::RLIMIT_CORE, hard, hard).unwrap();
+    true
+}
+
+/// Ends the target, which leaves a core in its folder.
+fn dumped(target: &Target) -> PathBuf {
+    let pid = nix::unistd::Pid::from_raw(target.pid() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::SIGABRT).unwrap();
+    // It is reaped by its owner: what is waited for here is that it is a zombie, and its core whole.
+    let left = nix::sys::wait::WaitPidFlag::WEXITED | nix::sys::wait::WaitPidFlag::WNOWAIT;
+    nix::sys::wait::waitid(nix::sys::wait::Id::Pid(pid), left).unwrap();
+    let mut files = std::fs::read_dir(target.scratch()).unwrap().map(|entry| entry.unwrap().path());
+    files.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("core"))).expect("a core")
 }
 
 #[test]

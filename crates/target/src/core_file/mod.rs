@@ -10,13 +10,16 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use memory::{Addr, Bytes, Image, Mapping, Module, Segment};
+use memory::{Addr, Bytes, Image, Mapping, Module, Segment, ThreadStack};
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 use object::{elf, Endianness, Object};
 
+mod held;
 mod notes;
+mod packed;
 mod write;
 
+pub use notes::Kept;
 use notes::{FileRange, Notes};
 pub use write::{write_core, Dump};
 
@@ -67,6 +70,36 @@ pub enum CoreError {
         have: u64,
         /// What its headers speak of.
         wanted: u64,
+    },
+    /// It is compressed in a way that is not read here.
+    #[error("{} is compressed by {packing}", path.display())]
+    Packed {
+        /// The file.
+        path: PathBuf,
+        /// The way.
+        packing: &'static str,
+        /// What unpacks it to stdout.
+        command: &'static str,
+    },
+    /// It is compressed, and its bytes are not what the compression wrote.
+    #[error("{} is damaged: {why}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How it is compressed.
+        packing: &'static str,
+        /// What its decoder met.
+        why: String,
+    },
+    /// It is compressed, and there is no room for what it unpacks to.
+    #[error("cannot unpack {} into {}: {source}", path.display(), folder.display())]
+    NoRoom {
+        /// The file.
+        path: PathBuf,
+        /// Where it was to go.
+        folder: PathBuf,
+        /// Why that failed.
+        source: io::Error,
     },
     /// No mapped file has a Python, and all were looked at.
     #[error("{} is a core of {exe}, which runs no Python", path.display())]
@@ -121,15 +154,33 @@ pub struct Core {
     /// What stands alone.
     parts: Vec<Part>,
     joined: Vec<Joined>,
+    /// What the core itself has, by address.
+    dumped_parts: Vec<Part>,
     dumped: u64,
     mappings: Vec<Mapping>,
     threads: u32,
+    stacks: Vec<ThreadStack>,
     pid: Option<i32>,
     exe: String,
     /// Pythons that the core itself tells of: one that exuvia wrote.
     told: Vec<Module>,
     missing: Vec<(String, String)>,
     absent: u64,
+    /// How the file is compressed.
+    packing: Option<&'static str>,
+    told_of: Kept,
+    about: About,
+}
+
+/// What the notes say of the process, beside its memory.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// The first 80 bytes of its command line; empty where exuvia wrote the core.
+    pub arguments: String,
+    /// The signal that ended it, or stopped it for gcore.
+    pub signal: Option<i16>,
+    /// Whether exuvia wrote the core.
+    pub ours: bool,
 }
 
 /// Opens a core file and finds the files that its process had mapped.
@@ -138,7 +189,8 @@ pub struct Core {
 /// [`CoreError`]: no core, one of another CPU, a cut one.
 pub fn open_core(path: &Path, places: &CorePlaces) -> Result<Core, CoreError> {
     let io = |source| CoreError::Io { path: path.to_path_buf(), source };
-    let bytes = Mapped::whole(&open_regular(path).map_err(io)?).map_err(io)?;
+    let (file, packing) = packed::unpacked(path, open_regular(path).map_err(io)?)?;
+    let bytes = Mapped::whole(&file).map_err(io)?;
     let mut notes = Notes::read(path, bytes.bytes())?;
     let mut loads = loads(path, bytes.bytes())?;
     left_out(&mut loads, &notes.files);
@@ -147,19 +199,25 @@ pub fn open_core(path: &Path, places: &CorePlaces) -> Result<Core, CoreError> {
         files: Vec::new(),
         parts: Vec::new(),
         joined: Vec::new(),
+        dumped_parts: Vec::new(),
         dumped: 0,
         mappings: Vec::new(),
         threads: notes.threads,
+        stacks: std::mem::take(&mut notes.stacks),
         pid: notes.pid,
         exe: String::new(),
         told: Vec::new(),
         missing: Vec::new(),
         absent: 0,
+        packing,
+        told_of: notes.kept(),
+        about: About { arguments: std::mem::take(&mut notes.arguments), signal: notes.signal, ours: notes.is_ours() },
         bytes,
     };
     core.exe = notes.exe().unwrap_or_default();
     core.told = notes.modules();
     core.map(&loads, &notes);
+    core.name(notes.random);
     core.fill(&loads, places);
     core.join();
     Ok(core)
@@ -295,7 +353,8 @@ impl Core {
         let mut parts = std::mem::take(&mut self.parts);
         parts.retain(|part| part.length > 0);
         parts.sort_by_key(|part| part.start);
-        self.dumped = parts.iter().filter(|part| part.file.is_none()).map(|part| part.length).sum();
+        self.dumped_parts = parts.iter().filter(|part| part.file.is_none()).copied().collect();
+        self.dumped = self.dumped_parts.iter().map(|part| part.length).sum();
         for group in parts.chunk_by(|a, b| a.start.checked_add(a.length) == Some(b.start)) {
             let [first, _, ..] = group else {
                 self.parts.extend_from_slice(group);
@@ -339,6 +398,26 @@ impl Core {
     /// Bytes of address space of which nothing is known: neither in the core nor in a file.
     pub fn absent_bytes(&self) -> Bytes {
         Bytes(self.absent)
+    }
+
+    /// How the file is compressed, if it is.
+    pub fn packing(&self) -> Option<&'static str> {
+        self.packing
+    }
+
+    /// What exuvia wrote down of the process beside its memory; nothing of it is in a core of another program.
+    pub fn kept(&self) -> &Kept {
+        &self.told_of
+    }
+
+    /// Mapped programs and libraries that are here, the same builds that ran.
+    pub fn found(&self) -> usize {
+        self.files.len()
+    }
+
+    /// What else its notes say.
+    pub fn about(&self) -> &About {
+        &self.about
     }
 
     /// Bytes that are in the core.
@@ -386,6 +465,35 @@ impl Core {
         }
     }
 
+    /// The kernel's names of what is no file, which a core does not have: as exuvia wrote them down; else the stack is where the kernel
+    /// put its random bytes, and the heap of the program break is the first writable memory behind the program that is not its own.
+    fn name(&mut self, random: Option<u64>) {
+        if let Some(residency) = &self.told_of.residency {
+            let named = &residency.mappings;
+            for m in self.mappings.iter_mut().filter(|m| m.path.is_empty()) {
+                let nth = named.partition_point(|(named, _)| named.end <= m.start);
+                if let Some((named, _)) = named.get(nth).filter(|(named, _)| named.start <= m.start && named.inode == 0) {
+                    (m.path, m.shared) = (named.path.clone(), named.shared);
+                }
+            }
+            return;
+        }
+        let exe = self.mappings.iter().rposition(|m| !m.path.is_empty() && m.path == self.exe);
+        let mut behind = exe.map_or(Addr::NULL, |exe| self.mappings.get(exe).map_or(Addr::NULL, |m| m.end));
+        let after = self.mappings.iter_mut().skip(exe.map_or(usize::MAX, |exe| exe + 1));
+        for m in after.take_while(|m| m.path.is_empty()) {
+            // What touches the program is its .bss.
+            if m.start != behind && m.write && !m.exec {
+                m.path = "[heap]".to_string();
+                break;
+            }
+            behind = m.end;
+        }
+        if let Some(stack) = random.and_then(|at| self.mappings.iter_mut().find(|m| m.start.0 <= at && at < m.end.0 && m.path.is_empty())) {
+            stack.path = "[stack]".to_string();
+        }
+    }
+
     /// Gives each mapped file a number, and each range its bytes: those of the core first.
     fn fill(&mut self, loads: &[Load], places: &CorePlaces) {
         let mut numbers: HashMap<String, Option<u64>> = HashMap::new();
@@ -403,7 +511,7 @@ impl Core {
             let dumped = load.dumped.min(load.end - load.start);
             self.parts.push(Part { start: load.start, file: None, offset: load.offset, length: dumped });
             let absent = load.end - load.start - dumped;
-            if m.path.is_empty() {
+            if m.path.is_empty() || m.path.starts_with('[') {
                 self.absent += if m.read { absent } else { 0 };
                 continue;
             }

@@ -1,15 +1,17 @@
 //! A core file of our own: the copy of a process as it is, for later or for another machine.
 //!
-//! Holds: [`write_core`]. What is zero takes no room on the disk. Never does: read a process.
+//! Holds: [`write_core`]. What is zero takes no room on the disk; on request it is compressed. Never does: read a process.
 //! Sources: core(5), elf(5); struct elf_prpsinfo and elf_prstatus in include/linux/elfcore.h.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 
+use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
 use memory::{Image, Mapping, Module};
 use object::elf;
 
-use super::notes::{Told, OURS, OUR_TYPE};
+use super::notes::{Kept, Told, OURS, OUR_TYPE};
+use super::packed::sparse;
 use crate::pagemap::PAGE;
 use crate::taken::Thread;
 
@@ -28,6 +30,10 @@ pub struct Dump<'d> {
     pub image: &'d Image<'d>,
     /// The mapped files that hold a Python.
     pub pythons: &'d [Module],
+    /// What else is to be known of it.
+    pub kept: &'d Kept,
+    /// Whether the file is compressed, as one LZ4 frame.
+    pub compress: bool,
 }
 
 /// Bytes of an ELF header, of a program header.
@@ -65,6 +71,9 @@ pub fn write_core(file: &mut File, dump: Dump<'_>) -> io::Result<u64> {
         at += (s.bytes.len() as u64).next_multiple_of(PAGE);
     }
     head.extend(notes);
+    if dump.compress {
+        return compressed(file, &head, &stretches, at);
+    }
     file.write_all(&head)?;
     let mut at = first;
     for s in &stretches {
@@ -75,21 +84,18 @@ pub fn write_core(file: &mut File, dump: Dump<'_>) -> io::Result<u64> {
     Ok(at)
 }
 
-/// Pages of zeros are left out: a hole of the file reads as such.
-fn sparse(file: &mut File, at: u64, bytes: &[u8]) -> io::Result<()> {
-    let is_zero = |page: &&[u8]| page.iter().all(|b| *b == 0);
-    let pages: Vec<&[u8]> = bytes.chunks(PAGE as usize).collect();
-    let mut done = 0u64;
-    for run in pages.chunk_by(|a, b| is_zero(a) == is_zero(b)) {
-        let length: usize = run.iter().map(|page| page.len()).sum();
-        if run.first().is_some_and(|page| !is_zero(page)) {
-            file.seek(SeekFrom::Start(at + done))?;
-            let from = done as usize;
-            file.write_all(bytes.get(from..from + length).unwrap_or_default())?;
-        }
-        done += length as u64;
+/// The same bytes as one frame, which `lz4 -d` unpacks. LZ4 since it is at hand, in Rust alone, and as fast as a disk.
+fn compressed(file: &mut File, head: &[u8], stretches: &[Stretch<'_>], length: u64) -> io::Result<u64> {
+    let zeros = [0; PAGE as usize];
+    let frame = FrameInfo::new().block_size(BlockSize::Max4MB).content_checksum(true).content_size(Some(length));
+    let mut packed = FrameEncoder::with_frame_info(frame, io::BufWriter::with_capacity(1 << 20, file));
+    for bytes in [head].into_iter().chain(stretches.iter().map(|s| s.bytes)) {
+        packed.write_all(bytes)?;
+        let behind = bytes.len().next_multiple_of(PAGE as usize) - bytes.len();
+        packed.write_all(zeros.get(..behind).unwrap_or_default())?;
     }
-    Ok(())
+    packed.finish()?.flush()?;
+    Ok(length)
 }
 
 /// Each mapping, cut where bytes are missing.
@@ -170,7 +176,14 @@ fn notes(dump: Dump<'_>) -> io::Result<Vec<u8>> {
     mapped.extend(files.iter().flat_map(|m| [m.start.0, m.end.0, m.offset]).flat_map(u64::to_le_bytes));
     mapped.extend(files.iter().flat_map(|m| m.path.bytes().chain([0])));
     note(&mut all, b"CORE", elf::NT_FILE, &mapped);
-    let told = Told { exe: dump.exe.to_string(), modules: dump.pythons.iter().map(Into::into).collect() };
+    let told = Told {
+        exe: dump.exe.to_string(),
+        modules: dump.pythons.iter().map(Into::into).collect(),
+        started: dump.kept.started,
+        age_s: dump.kept.age_s,
+        dumped_unix_s: dump.kept.dumped_unix_s,
+        residency: dump.kept.residency.as_ref().map(Into::into),
+    };
     note(&mut all, OURS, OUR_TYPE, &serde_json::to_vec(&told)?);
     Ok(all)
 }

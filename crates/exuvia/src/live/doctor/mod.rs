@@ -4,10 +4,13 @@
 //! that was named), `python` (its interpreters), `room` (what is left to it). Never does: print, attach to anything but a child made for that.
 //! Only the judgement is here: facts are `target`'s, the words for a missing right too.
 
+mod core_file;
 mod machine;
 mod process;
 mod python;
 mod room;
+
+pub(crate) use self::core_file::core;
 
 use std::time::Duration;
 
@@ -29,7 +32,7 @@ pub(crate) fn diagnose(pid: Option<i32>, max_pause: Duration) -> Result<Diagnosi
     let named = process::look(pid, &here, max_pause)?;
     let mut checks = machine::checks(&here, Some(&named));
     checks.extend(named.checks);
-    Ok(Diagnosis { checks, pid: Some(pid), processes: Vec::new(), subject: named.subject, outlook: named.outlook })
+    Ok(Diagnosis { checks, pid: Some(pid), core: None, processes: Vec::new(), subject: named.subject, outlook: named.outlook })
 }
 
 /// Who and where we are.
