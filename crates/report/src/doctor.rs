@@ -110,16 +110,25 @@ fn write_check(out: &mut dyn Write, check: &Check, advice: Option<&str>, style: 
 }
 
 fn processes(out: &mut dyn Write, processes: &[PythonProcess], room: usize, style: &Style) -> io::Result<()> {
-    let columns = [("pid", Align::Right), ("python", Align::Left), ("resident", Align::Right), ("command", Align::Left)];
+    let mut columns = vec![("pid", Align::Right), ("python", Align::Left), ("resident", Align::Right), ("command", Align::Left)];
+    let place = |p: &PythonProcess| crate::processes::place(p.pid_inside, p.container.as_deref());
+    let placed = processes.iter().take(room).any(|p| place(p).is_some());
+    if placed {
+        columns.insert(3, ("container", Align::Left));
+    }
     let mut table = Table::new(style, &columns);
     let cells = |p: &PythonProcess| {
         let python = match (&p.refused, &p.release) {
             (Some(_), _) => "no".to_string(),
             (None, release) => release.clone().unwrap_or_else(|| "?".into()),
         };
-        [p.pid.to_string(), python, p.resident.to_string(), text::escaped(&p.command).into_owned()]
+        let mut cells = vec![p.pid.to_string(), python, p.resident.to_string(), text::escaped(&p.command).into_owned()];
+        if placed {
+            cells.insert(3, place(p).map_or("-".into(), |place| text::escaped(&place).into_owned()));
+        }
+        cells
     };
-    let shown: Vec<[String; 4]> = processes.iter().take(room).map(cells).collect();
+    let shown: Vec<Vec<String>> = processes.iter().take(room).map(cells).collect();
     shown.iter().for_each(|r| table.fit(r));
     table.header(out)?;
     for row in &shown {
@@ -195,6 +204,7 @@ struct TargetJson<'d> {
     tracer_pid: Option<i32>,
     seccomp: Option<&'static str>,
     pids_inside: &'d [i32],
+    container: Option<&'d str>,
     other_namespaces: &'d [&'static str],
     resident_bytes: u64,
     headroom: RoomJson<'d>,
@@ -212,6 +222,7 @@ impl<'d> TargetJson<'d> {
             tracer_pid: s.tracer,
             seccomp: s.seccomp,
             pids_inside: &s.pids_inside,
+            container: s.container.as_deref(),
             other_namespaces: &s.other_namespaces,
             resident_bytes: s.resident.0,
             headroom: RoomJson {
@@ -280,6 +291,8 @@ impl<'d> ModeJson<'d> {
 #[derive(Serialize)]
 struct ProcessJson<'d> {
     pid: i32,
+    pid_inside: Option<i32>,
+    container: Option<&'d str>,
     python: Option<&'d str>,
     resident_bytes: u64,
     command: &'d str,
@@ -290,6 +303,8 @@ impl<'d> ProcessJson<'d> {
     fn new(p: &'d PythonProcess) -> Self {
         ProcessJson {
             pid: p.pid,
+            pid_inside: p.pid_inside,
+            container: p.container.as_deref(),
             python: p.release.as_deref(),
             resident_bytes: p.resident.0,
             command: &p.command,

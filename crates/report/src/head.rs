@@ -64,7 +64,8 @@ fn gaps(c: &Coverage) -> String {
 fn target(t: &Target) -> String {
     let mut parts = vec![format!("CPython {}", text::escaped(&t.python))];
     if let Some(pid) = t.pid {
-        parts.push(format!("pid {pid}"));
+        let inside = t.pid_inside.map(|inside| format!(" ({inside} inside)")).unwrap_or_default();
+        parts.push(format!("pid {pid}{inside}"));
     }
     if t.threads > 0 {
         parts.push(text::counted(u64::from(t.threads), "thread"));
@@ -130,6 +131,9 @@ mod tests {
                       target:   CPython 3.12.1, pid 7, 1 thread, stopped 12.3 ms\n";
         assert_eq!(String::from_utf8(out).unwrap(), wanted);
 
+        s.target.pid_inside = Some(1);
+        assert!(self::target(&s.target).starts_with("target:   CPython 3.12.1, pid 7 (1 inside), 1 thread"), "{s:?}");
+        s.target.pid_inside = None;
         s.coverage.add_gap(GapKind::TornObject, 3);
         s.coverage.add_gap(GapKind::BoundHit, 1000);
         let mut out = Vec::new();

@@ -73,6 +73,10 @@ impl Serialize for Hex {
 #[derive(Serialize)]
 struct TargetJson<'s> {
     pid: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid_inside: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<&'s str>,
     python: &'s str,
     mode: &'static str,
     pause_ms: Option<f64>,
@@ -96,6 +100,8 @@ impl<'s> TargetJson<'s> {
     fn new(t: &'s Target) -> Self {
         TargetJson {
             pid: t.pid,
+            pid_inside: t.pid_inside,
+            container: t.container.as_deref(),
             python: &t.python,
             mode: t.mode.word(),
             pause_ms: t.pause_ms.map(microseconds),

@@ -107,6 +107,7 @@ fn subject() -> Subject {
         tracer: None,
         seccomp: Some("filters"),
         pids_inside: vec![4711, 7],
+        container: Some("docker 0123456789ab".into()),
         other_namespaces: vec!["pid", "mount"],
         resident: Bytes(240 << 20),
         headroom: Room {
@@ -169,6 +170,8 @@ fn refused() -> Diagnosis {
 
 fn machine(processes: i32) -> Diagnosis {
     let process = |n: i32| PythonProcess {
+        pid_inside: None,
+        container: None,
         pid: 4711 + n,
         resident: Bytes((1 << 30) >> n.min(20)),
         command: format!("python3 -m shop.worker --queue mail\u{202e} --number {n} --and-a-long-option-that-takes-room"),

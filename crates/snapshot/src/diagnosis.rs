@@ -59,10 +59,14 @@ pub enum Verdict {
 }
 
 /// A Python process that was met.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PythonProcess {
     /// Its PID.
     pub pid: i32,
+    /// Its PID in a PID namespace of its own, that of its container.
+    pub pid_inside: Option<i32>,
+    /// Its container, by what its control group is called: `docker 0123456789ab`. Chosen by others.
+    pub container: Option<String>,
     /// What it has in memory.
     pub resident: Bytes,
     /// Its command line.
@@ -92,6 +96,8 @@ pub struct Subject {
     pub seccomp: Option<&'static str>,
     /// Its PID in each of its PID namespaces, the innermost last.
     pub pids_inside: Vec<i32>,
+    /// Its container, by what its control group is called.
+    pub container: Option<String>,
     /// The kinds of namespaces in which it is not where we are.
     pub other_namespaces: Vec<&'static str>,
     /// What it has in memory.

@@ -5,6 +5,10 @@
 pub struct Target {
     /// Process id, in the observer's namespace. `None` for what is no live process (a core, a saved snapshot).
     pub pid: Option<i32>,
+    /// Its process id in a PID namespace of its own, that of its container. `None`: the observer's, or not known.
+    pub pid_inside: Option<i32>,
+    /// Its container, by what its control group is called: `docker 0123456789ab`. Chosen by others.
+    pub container: Option<String>,
     /// The interpreter's release: `3.12.1`.
     pub python: String,
     /// When it started, in clock ticks since boot: with the PID it names one process. `None` in folders of earlier programs.

@@ -24,6 +24,18 @@ pub enum TargetError {
         /// The PID asked for.
         pid: i32,
     },
+    /// There is no `/proc`.
+    #[error("/proc cannot be read: {source}")]
+    NoProc {
+        /// What reading it said.
+        source: io::Error,
+    },
+    /// `/proc` is that of another PID namespace than ours: its numbers are not those that calls of the system take.
+    #[error("/proc is that of another PID namespace")]
+    OtherProc {
+        /// Which number we have there; `None` where we are not seen.
+        as_there: Option<i32>,
+    },
     /// It ended while we read it.
     #[error("process {pid} ended while it was read")]
     GoneMeanwhile {
@@ -343,6 +355,8 @@ impl TargetError {
         use TargetError::*;
         match self {
             Gone { pid } | Zombie { pid, .. } => format!("cannot read process {pid}: it has ended"),
+            NoProc { .. } => "cannot see any process: there is no /proc".to_string(),
+            OtherProc { .. } => "cannot tell which process is meant: /proc is of another PID namespace".to_string(),
             GoneMeanwhile { pid } => format!("cannot read process {pid}: it ended while it was read"),
             Replaced { pid } => format!("cannot read process {pid}: it started another program meanwhile"),
             KernelThread { pid, .. } => format!("cannot read process {pid}: a thread of the kernel"),
@@ -372,6 +386,13 @@ impl TargetError {
         use TargetError::*;
         match self {
             Gone { pid } => format!("no process has PID {pid} (here, in this PID namespace)"),
+            NoProc { source } => format!("/proc/self/status: {source}; in a new root folder it has to be mounted first"),
+            OtherProc { as_there } => match as_there {
+                Some(there) => {
+                    format!("here this process is {}, in that /proc it is {there}: each number has two meanings", std::process::id())
+                }
+                None => format!("this process, {} here, is not in that /proc at all: its numbers mean others", std::process::id()),
+            },
             GoneMeanwhile { .. } => "it exited or was killed; what was copied until then is not whole".to_string(),
             Replaced { .. } => "it called exec; what was found belongs to the program before".to_string(),
             Zombie { parent, parent_name, .. } => {
@@ -410,6 +431,9 @@ impl TargetError {
         use TargetError::*;
         match self {
             Gone { .. } | GoneMeanwhile { .. } | Replaced { .. } | Ended { .. } => "pgrep -a python".to_string(),
+            NoProc { .. } => "mount -t proc proc /proc".to_string(),
+            // util-linux: a mount namespace of its own with a new /proc in it, which nobody else sees.
+            OtherProc { .. } => format!("unshare --mount-proc {}", crate::rights::ourselves()),
             Zombie { parent, .. } => format!("ps -o pid,stat,args -p {parent}"),
             KernelThread { .. } => "pgrep -a python".to_string(),
             ThreadId { process, .. } => format!("give the process instead: {process}"),

@@ -11,6 +11,7 @@
 
 mod bpf;
 mod cgroup;
+mod container;
 mod copy;
 mod core_file;
 mod elf;
@@ -35,6 +36,7 @@ mod taken;
 mod testpoint;
 
 pub use cgroup::Unseen;
+pub use container::{check_proc, namesakes, Inside};
 pub use core_file::{open_core, write_core, About, Core, CoreError, CorePlaces, Dump, Kept};
 pub use error::{ForkProblem, GuardianProblem, TargetError};
 pub use facts::{Capabilities, Capability, ContainerSign, Facts, Namespace, Namespaces, ProcessFacts, Seccomp};

@@ -13,13 +13,12 @@ use nix::errno::Errno;
 use nix::sys::uio::{process_vm_readv, RemoteIoVec};
 use nix::unistd::Pid;
 
+use crate::container::check_proc;
 use crate::core_file::build_id;
 use crate::error::TargetError;
 use crate::maps::parse_maps;
+use crate::pagemap::PAGE;
 use crate::status::{name_of, tracing_process, Status};
-
-/// The program headers and the notes of an ELF file stand in here.
-const HEAD: usize = 4096;
 
 /// Opens a process for reading: it exists, is no zombie and no thread of the kernel, is a 64-bit x86-64 program,
 /// may be read by us, and nobody else traces it.
@@ -46,6 +45,7 @@ impl Process {
         if pid <= 0 {
             return Err(TargetError::Gone { pid });
         }
+        check_proc()?;
         let status = Status::read(pid).map_err(|e| TargetError::from_proc(pid, "reading /proc/PID/status", e))?;
         if status.tgid != pid {
             return Err(TargetError::ThreadId { tid: pid, process: status.tgid });
@@ -121,34 +121,49 @@ impl Process {
         Status::read(self.pid).map(|s| s.state).map_err(|e| TargetError::from_proc(self.pid, "reading /proc/PID/status", e))
     }
 
-    /// Opens the file behind a mapping: by the kernel's own link (it needs rights, but survives a replaced file), by its path
-    /// below the target's root, or as its executable. By its path it must have the mapped inode.
+    /// Opens the file behind a mapping, by the first way that leads to it. ARCHITECTURE.md, "The files of a process", says why in
+    /// this order. What was found by a path has to be the mapped file: another one may stand there, in a container and after an upgrade.
     pub(crate) fn open_mapped(&self, mapping: &Mapping) -> io::Result<File> {
         let pid = self.pid;
         if let Ok(file) = open_regular(&format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start.0, mapping.end.0)) {
             return Ok(file);
         }
-        let by_path = open_regular(&format!("/proc/{pid}/root{}", mapping.path));
-        if let Ok(file) = &by_path {
-            // A file system may give the inode of a deleted file to the next one.
-            if file.metadata()?.ino() == mapping.inode && !self.is_another_build(mapping, file) {
-                return by_path;
-            }
-        }
+        let root = format!("/proc/{pid}/root");
+        let mut ways = vec![format!("{root}{}", mapping.path)];
+        // Of a chroot the paths in `maps` begin at the root of its mount namespace, as the link's own text does (d_path).
+        let chroot = std::fs::read_link(&root).unwrap_or_default();
+        let below = chroot.to_str().filter(|c| *c != "/").and_then(|c| mapping.path.strip_prefix(c));
+        ways.extend(below.filter(|rest| rest.starts_with('/')).map(|rest| format!("{root}{rest}")));
+        // It outlives the file's name, and a move to another place.
         let exe = format!("/proc/{pid}/exe");
         if std::fs::read_link(&exe).is_ok_and(|path| path.to_string_lossy() == mapping.path) {
-            return open_regular(&exe);
+            ways.push(exe);
         }
-        // The path leads to another file now: an upgrade replaced it under the running process.
-        by_path.and(Err(io::Error::from_raw_os_error(libc::ESTALE)))
+        let mut failed = None;
+        for way in ways {
+            match open_regular(&way) {
+                Ok(file) if self.is_mapped(&file, mapping)? => return Ok(file),
+                Ok(_) => failed = Some(io::Error::from_raw_os_error(libc::ESTALE)),
+                Err(e) => failed = failed.or(Some(e)),
+            }
+        }
+        Err(failed.unwrap_or_else(|| io::Error::from_raw_os_error(libc::ENOENT)))
     }
 
-    /// Whether the build id that is mapped is another than the file's. Where one of them has none, nothing is known against it.
-    fn is_another_build(&self, mapping: &Mapping, file: &File) -> bool {
-        let (mut mapped, mut here) = (vec![0; HEAD], vec![0; HEAD]);
-        let both = self.read(mapping.start, &mut mapped).is_ok() && file.read_exact_at(&mut here, 0).is_ok();
-        let ids = both.then(|| build_id(&mapped).zip(build_id(&here))).flatten();
-        ids.is_some_and(|(mapped, here)| mapped != here)
+    /// Whether a file that was found by a path is the mapped one. Inode numbers alone do not tell: those of an overlay's files
+    /// differ between `maps` and stat(2) (before Linux 6.8), and those of two file systems may be equal, whose device numbers in turn
+    /// differ in the same way on btrfs. The first page tells: it is in the target's memory too, and holds the build id.
+    fn is_mapped(&self, file: &File, mapping: &Mapping) -> io::Result<bool> {
+        let same_inode = file.metadata()?.ino() == mapping.inode;
+        // What it wrote itself is no longer as in the file.
+        if mapping.offset != 0 || mapping.write {
+            return Ok(same_inode);
+        }
+        let mut head = Vec::new();
+        Read::take(file, PAGE).read_to_end(&mut head)?;
+        let mut mapped = vec![0u8; head.len()];
+        let same_head = self.read(mapping.start, &mut mapped).is_ok() && mapped == head;
+        Ok(same_head && (same_inode || build_id(&head).is_some()))
     }
 
     /// Whether it is still the process and the program that was opened.
@@ -310,6 +325,27 @@ mod tests {
         assert_eq!(me.auxiliary(6), Some(4096));
         assert_eq!(me.auxiliary(0x9999), None);
         assert!(me.check_same().is_ok());
+    }
+
+    /// In a container, or after an upgrade, another file stands at the path that was mapped, perhaps with the same inode number.
+    #[test]
+    fn the_mapped_file_is_known_by_its_first_page() {
+        let me = open(std::process::id() as i32).unwrap();
+        let mut mapping = me.mappings().unwrap().into_iter().find(|m| m.path == me.exe() && m.offset == 0).unwrap();
+        let is = |file: &std::path::Path, mapping: &Mapping| me.is_mapped(&File::open(file).unwrap(), mapping).unwrap();
+        let exe = std::env::current_exe().unwrap();
+        assert!(is(&exe, &mapping) && me.open_mapped(&mapping).is_ok());
+        // The same build elsewhere, as an overlay shows it by another number.
+        let scratch = testbed::Scratch::new().unwrap();
+        let copy = scratch.path().join("copy");
+        let mut bytes = std::fs::read(&exe).unwrap();
+        std::fs::write(&copy, &bytes).unwrap();
+        assert_eq!(is(&copy, &mapping), build_id(&bytes[..PAGE as usize]).is_some());
+        // Another one, with one byte of its first page changed, that has the inode that was mapped.
+        bytes[PAGE as usize - 1] ^= 1;
+        std::fs::write(&copy, &bytes).unwrap();
+        mapping.inode = std::fs::metadata(&copy).unwrap().ino();
+        assert!(!is(&copy, &mapping));
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub enum Missing {
     Capability,
     /// We have CAP_SYS_PTRACE in a user namespace of our own, and it runs outside of that.
     UserNamespace,
+    /// None of those, and we are under a seccomp filter, as engines of containers set one.
+    Filter,
     /// None of the rules we know: a security module or a seccomp filter.
     Unknown,
 }
@@ -49,6 +51,7 @@ impl fmt::Display for Missing {
             Missing::Undumpable => write!(f, "it has made itself undumpable (PR_SET_DUMPABLE or a set-user-ID program)"),
             Missing::Capability => write!(f, "this is root without CAP_SYS_PTRACE, as in a container"),
             Missing::UserNamespace => write!(f, "it runs outside of this user namespace, where the rights of its root end"),
+            Missing::Filter => write!(f, "the seccomp filter that this program runs under, as in a container, forbids it"),
             Missing::Unknown => write!(f, "a security module or seccomp filter forbids ptrace here"),
         }
     }
@@ -61,9 +64,11 @@ impl Missing {
         let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok().and_then(|s| s.trim().parse().ok()).unwrap_or(0u8);
         let undumpable = owner_of_files(pid).is_ok_and(|owner| owner != theirs.uids[1]);
         let us = ProcessFacts::of(std::process::id() as i32).ok();
-        let inside = us.is_some_and(|us| !us.namespaces.in_first_user());
+        let inside = us.as_ref().is_some_and(|us| !us.namespaces.in_first_user());
+        let filtered = us.is_some_and(|us| matches!(us.seccomp, Some(Seccomp::Filters { .. })));
         match Missing::judge(&theirs, &ours, scope, undumpable) {
             Missing::Unknown if inside && ours.capabilities & CAP_SYS_PTRACE != 0 => Missing::UserNamespace,
+            Missing::Unknown if filtered => Missing::Filter,
             missing => missing,
         }
     }
@@ -115,12 +120,12 @@ pub(crate) fn owner_of_files(pid: i32) -> std::io::Result<u32> {
 /// This command again, as root, with the full path of this program, since root's search path is not the user's, and its
 /// arguments. What follows `#` says where to run it, where a child of this shell could not get the right even so.
 pub fn as_root() -> String {
-    let exe = std::env::current_exe().unwrap_or_else(|_| "exuvia".into());
-    let words: Vec<String> = [exe.into_os_string()].into_iter().chain(std::env::args_os().skip(1)).map(quote).collect();
-    let line = words.join(" ");
+    let line = ourselves();
     let us = ProcessFacts::of(std::process::id() as i32).ok();
     let never = us.as_ref().is_some_and(|us| !us.bounding.has(Capability::SysPtrace));
-    if let Some(way_in) = container(&line).filter(|_| never) {
+    // Docker's filter lets ptrace and its like through where the capability was given.
+    let filtered = us.as_ref().is_some_and(|us| matches!(us.seccomp, Some(Seccomp::Filters { .. })));
+    if let Some(way_in) = container(&line).filter(|_| never || filtered) {
         return way_in;
     }
     let mut line = elevated(&line, on_path("sudo") || !on_path("su"));
@@ -129,6 +134,15 @@ pub fn as_root() -> String {
         line += elsewhere;
     }
     line
+}
+
+/// This command again, with the full path of this program.
+pub(crate) fn ourselves() -> String {
+    // Where there is no /proc of ours the kernel does not say.
+    let exe =
+        std::env::current_exe().map_or_else(|_| std::env::args_os().next().unwrap_or_else(|| "exuvia".into()), |p| p.into_os_string());
+    let words: Vec<String> = [exe].into_iter().chain(std::env::args_os().skip(1)).map(quote).collect();
+    words.join(" ")
 }
 
 /// A command line as root's.

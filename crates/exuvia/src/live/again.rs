@@ -117,6 +117,8 @@ impl Facts {
     pub(crate) fn fill(self, snapshot: &mut Snapshot, exe: &str, pid: i32, spent: &Spent) {
         let t = &mut snapshot.target;
         t.pid = Some(pid);
+        let inside = target::Inside::of(pid);
+        (t.pid_inside, t.container) = (inside.pid, inside.container);
         t.executable = exe.to_string();
         t.mode = self.mode;
         t.pause_ms = (spent.attempts > 0).then(|| milliseconds(spent.pause));

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use cpython::layout::proof::identify;
 use memory::Bytes;
 use snapshot::PythonProcess;
-use target::TargetError;
+use target::{Inside, TargetError};
 
 use crate::live::refusals;
 use crate::trouble::Trouble;
@@ -64,6 +64,7 @@ pub(crate) fn command_line(pid: i32) -> String {
 
 /// The processes of this PID namespace, ascending.
 pub(super) fn pids() -> Result<Vec<i32>, Trouble> {
+    target::check_proc().map_err(refusals::target)?;
     let entries = std::fs::read_dir("/proc").map_err(|e| refusals::no_proc(&e))?;
     let mut pids: Vec<i32> = entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
@@ -86,7 +87,10 @@ fn look(pid: i32) -> Option<PythonProcess> {
 /// The same, whatever it looks like.
 fn asked(pid: i32) -> Option<PythonProcess> {
     let command = command_line(pid);
-    let found = |release, refused| Some(PythonProcess { pid, resident: resident(pid), command, release, refused });
+    let found = |release, refused| {
+        let Inside { pid: pid_inside, container } = Inside::of(pid);
+        Some(PythonProcess { pid, pid_inside, container, resident: resident(pid), command, release, refused })
+    };
     let opened = target::open(pid).and_then(|process| process.pythons().map(|modules| (process, modules)));
     match opened {
         Ok((process, modules)) => {

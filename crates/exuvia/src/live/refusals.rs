@@ -15,12 +15,26 @@ fn supported() -> String {
 
 /// A process that cannot be opened, stopped, copied or started.
 pub(crate) fn target(e: TargetError) -> Trouble {
-    let (what, why, advice) = (e.what(), e.why(), e.advice());
+    let (what, mut why, mut advice) = (e.what(), e.why(), e.advice());
+    if let Some((also, there)) = namesake(&e) {
+        why += &also;
+        advice = there;
+    }
     match e {
         TargetError::NoProgram => Trouble::usage(what, why, advice),
-        TargetError::Guardian { .. } | TargetError::System { .. } => Trouble::own_with(what, why, advice),
+        TargetError::Guardian { .. } | TargetError::NoProc { .. } | TargetError::System { .. } => Trouble::own_with(what, why, advice),
         _ => Trouble::target(what, why, advice),
     }
+}
+
+/// Who has this number in a container: a number that was read inside is another one here.
+pub(crate) fn namesake(e: &TargetError) -> Option<(String, String)> {
+    let (TargetError::Gone { pid } | TargetError::KernelThread { pid, .. } | TargetError::NotPython { pid, .. }) = e else { return None };
+    let found = target::namesakes(*pid);
+    let each: Vec<String> = found.iter().map(|(here, name)| format!("process {here} ({name})")).collect();
+    let (here, _) = found.first()?;
+    let verb = if each.len() > 1 { "are" } else { "is" };
+    Some((format!("; {} {verb} {pid} in a PID namespace of its own", each.join(", ")), format!("give the number that it has here: {here}")))
 }
 
 /// A core file that cannot be used.

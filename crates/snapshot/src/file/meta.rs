@@ -10,6 +10,8 @@ pub(crate) fn rows(target: &Target, coverage: &Coverage) -> Vec<(String, String)
     let mut say = |key: &str, value: Option<String>| all.extend(value.map(|v| (key.to_string(), v)));
     let t = target;
     say("target.pid", t.pid.map(|v| v.to_string()));
+    say("target.pid_inside", t.pid_inside.map(|v| v.to_string()));
+    say("target.container", t.container.clone());
     say("target.started", t.started.map(|v| v.to_string()));
     say("target.age_s", t.age_s.map(|v| v.to_string()));
     say("target.python", Some(t.python.clone()));
@@ -97,6 +99,8 @@ pub(crate) fn parse(rows: &[(String, String)]) -> Result<(Target, Coverage), Str
     let command: Vec<String> = (0..rows.len()).map_while(|i| get(&format!("target.command.{i}")).map(str::to_string)).collect();
     let target = Target {
         pid: number("target.pid", get("target.pid"))?,
+        pid_inside: number("target.pid_inside", get("target.pid_inside"))?,
+        container: get("target.container").map(str::to_string),
         started: number("target.started", get("target.started"))?,
         age_s: number("target.age_s", get("target.age_s"))?,
         python: text("target.python"),
@@ -159,6 +163,8 @@ mod tests {
     fn what_is_said_is_read_back() {
         let target = Target {
             pid: Some(7),
+            pid_inside: Some(1),
+            container: Some("docker 0123456789ab".into()),
             started: Some(4711),
             age_s: Some(12.5),
             python: "3.12.1".into(),

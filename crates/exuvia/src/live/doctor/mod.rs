@@ -23,6 +23,7 @@ use crate::trouble::Trouble;
 
 /// Checks everything; `pid` names the process that it is about.
 pub(crate) fn diagnose(pid: Option<i32>, max_pause: Duration) -> Result<Diagnosis, Trouble> {
+    target::check_proc().map_err(refusals::target)?;
     let facts = Facts::gather().map_err(|e| refusals::no_proc(&e))?;
     let here = Here { kernel: Kernel::probe(), facts };
     let Some(pid) = pid else {

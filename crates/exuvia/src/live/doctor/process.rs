@@ -5,11 +5,12 @@ use std::time::Duration;
 use memory::Bytes;
 use snapshot::{Check, Mode, Outlook, Room, Subject, Verdict};
 use target::{
-    as_root, forecast, headroom_of, Forecast, Headroom, Limit, Namespaces, Process, ProcessFacts, Seccomp, TargetError, Unseen, Way,
+    as_root, forecast, headroom_of, Forecast, Headroom, Inside, Limit, Namespaces, Process, ProcessFacts, Seccomp, TargetError, Unseen, Way,
 };
 
 use super::{blocks, lacks, note, python, room, unknown, works, Here};
 use crate::live::processes::command_line;
+use crate::live::refusals;
 use crate::trouble::Trouble;
 
 /// What was found about it.
@@ -87,7 +88,10 @@ fn access(refused: Option<&TargetError>, facts: Option<&ProcessFacts>) -> Check 
         None => works("access", format!("it may be read{user}")),
         // Said by the line about the tracer.
         Some(TargetError::AlreadyTraced { .. }) => note("access", format!("it may be read, but not while another program traces it{user}")),
-        Some(e) => blocks("access", e.why(), command(e)),
+        Some(e) => match refusals::namesake(e) {
+            Some((also, advice)) => blocks("access", e.why() + &also, format!("# {advice}")),
+            None => blocks("access", e.why(), command(e)),
+        },
     }
 }
 
@@ -164,15 +168,16 @@ fn filters(facts: &ProcessFacts, here: &Here) -> Check {
 
 fn namespaces(ours: &ProcessFacts, theirs: &ProcessFacts) -> Check {
     let (others, hidden) = (other_namespaces(&ours.namespaces, &theirs.namespaces), hidden_namespaces(&theirs.namespaces));
-    let inside = match theirs.pids_inside.as_slice() {
+    let mut inside = match theirs.pids_inside.as_slice() {
         [_, .., inside] => format!("; inside it is PID {inside}"),
         _ => String::new(),
     };
+    inside += &Inside::of(theirs.pid).container.map_or(String::new(), |name| format!("; container {name}"));
     if hidden && others.is_empty() {
         return note("namespaces", format!("not shown to us{inside}"));
     }
     match others.as_slice() {
-        [] => works("namespaces", "the same as ours"),
+        [] => works("namespaces", format!("the same as ours{inside}")),
         others => note("namespaces", format!("not ours: {}{inside}", others.join(", "))),
     }
 }
@@ -249,6 +254,7 @@ fn subject(facts: &ProcessFacts, us: &ProcessFacts, headroom: &Headroom, pythons
             Seccomp::Filters { .. } => "filters",
         }),
         pids_inside: facts.pids_inside.clone(),
+        container: Inside::of(facts.pid).container,
         other_namespaces: other_namespaces(&us.namespaces, &facts.namespaces),
         resident: facts.resident,
         headroom: Room {
