@@ -3,12 +3,12 @@
 # control group namespaces. Needs root, unshare (util-linux), ldd, and a network for two packages of PyPI.
 #   sh examples/hunts/container.sh FOLDER            the root folder is made there
 #   FIXED=1 sh examples/hunts/container.sh FOLDER    the same service, mended
-# Its number here is what "exuvia" lists; end it with Ctrl-C.
+# PYTHON names another interpreter than python3, of the same release. The number of the service here is what "exuvia" lists; Ctrl-C ends it.
 set -e
 here=$(cd "$(dirname "$0")" && pwd)
 box=$here/../../crates/testbed/python/box.py
 root=$(realpath -m "${1:?a folder for the root}")
-python=$(python3 -c 'import sys; print(sys.executable)')
+python=${PYTHON:-$(python3 -c "import sys; print(sys.executable)")}
 if [ ! -d "$root/site" ]; then
     mkdir -p "$root/tmp"
     python3 "$box" copy "$root" "$python" > /dev/null
