@@ -94,7 +94,13 @@ pub(super) fn grouped<'s>(links: &Links<'_, 's>, containers: &[Found]) -> Vec<Gr
     }
     let mut all: Vec<Group<'s>> =
         groups.into_iter().map(|(who, (sums, objects))| Group { who, objects: objects.len() as u64, sums }).collect();
-    all.sort_by_key(|group| (Reverse(group.sums.bytes), Reverse(group.sums.references()), group.who));
+    // Types are numbered in the order in which they were found, which differs from look to look: their names decide.
+    let name = |who: Who<'s>| match who {
+        Who::One(node) => links.ownership.type_name(node),
+        Who::Each(row, ..) => links.ownership.type_row_name(row),
+        Who::Nobody => "",
+    };
+    all.sort_by_key(|group| (Reverse(group.sums.bytes), Reverse(group.sums.references()), name(group.who), group.who));
     all
 }
 
