@@ -39,7 +39,7 @@ fn wrong_arguments_are_refused_in_three_lines() {
     check("doctor 1 2", "'2'", "usage");
     check("doctor 1 -p 2", "--pid", "one target");
     check("doctor --max-pause ten", "ten", "300ms");
-    check("doctor -- python3", "python3", "whole number above 0");
+    check("doctor -- python3", "does not start python3", "starts nothing");
     check("object", "no address", "one object");
     check("object 1", "no address", "one object");
     check("object -p 1", "no address", "one object");

@@ -64,6 +64,7 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
     let number = |i: usize, default: u64| {
         rest.get(i).map_or(Ok(default), |w| w.parse::<u64>().map_err(|_| Trouble::new(format!("{w} is no number\n\n{HELP}"))))
     };
+    let name = What::ALL.iter().find(|(_, one)| *one == what).map_or("", |(name, _)| *name);
     let (time, mut seed) = (Duration::from_secs(number(0, 60)?), number(1, 1)?.max(1));
     let date = record::now()?;
     let (machine, commit) = (Machine::this()?, record::commit(root)?);
@@ -95,7 +96,7 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
     }
     let command = ["cargo xtask fuzz"].into_iter().chain(words.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
     let (seconds, cpu_seconds) = (begun.elapsed().as_secs_f64(), cpu_seconds());
-    let path = format!("{}/{}{}.json", record::RUNS, record::FUZZ, date.replace(':', "-"));
+    let path = format!("{}/{}{name}-{}.json", record::RUNS, record::FUZZ, date.replace(':', "-"));
     let kept =
         Kept { schema: "exuvia/fuzz/1", date, machine, commit, command, seconds, cpu_seconds, peak_kib: memory_kib(), done, failure };
     let text = serde_json::to_string_pretty(&kept).doing(&path)?;

@@ -239,6 +239,9 @@ pub(crate) struct Doctor {
     /// The process, as py-spy's users write it
     #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid, conflicts_with = "pid")]
     pub(crate) pid_option: Option<i32>,
+    /// What stands behind `--`, where other commands take a program
+    #[arg(last = true, hide = true)]
+    pub(crate) program: Vec<OsString>,
     #[command(flatten)]
     pub(crate) places: Places,
     /// Write JSON, with a versioned schema

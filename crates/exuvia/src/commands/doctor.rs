@@ -8,6 +8,10 @@ use crate::screen;
 use crate::trouble::Trouble;
 
 pub(crate) fn run(args: &Doctor) -> Result<(), Trouble> {
+    if let Some(program) = args.program.first() {
+        let what = format!("doctor does not start {}", program.to_string_lossy());
+        return Err(Trouble::usage(what, "it stops nothing and starts nothing", "exuvia doctor 4711"));
+    }
     let named = args.pid.clone().or(args.pid_option.map(Named::Pid));
     let Some(named) = named else {
         args.places.none("no core file was named".to_owned())?;
