@@ -4,7 +4,7 @@
 
 /// Bytes of the chunk that a request gets: 8 bytes of size word, rounded up to 16, at least 32.
 pub fn chunk_bytes(request: u64) -> u64 {
-    (request.saturating_add(8)).next_multiple_of(16).max(32)
+    memory::rounded_up(request.saturating_add(8), 16).max(32)
 }
 
 /// The size in a chunk's header word, without its flag bits, where it can be one: at least the request, not absurd.

@@ -126,11 +126,11 @@ impl Mimalloc {
                     at = there;
                     continue;
                 }
-                let mut next = at + SEGMENT;
+                let mut next = at.saturating_add(SEGMENT);
                 match read(image, Addr(at), shape) {
                     Some(segment) if segment.pages.is_empty() => freed.push(segment.start..segment.end()),
                     Some(segment) => {
-                        next = (at + segment.bytes).next_multiple_of(SEGMENT);
+                        next = memory::rounded_up(at.saturating_add(segment.bytes), SEGMENT);
                         segments.push(segment);
                     }
                     None => {}

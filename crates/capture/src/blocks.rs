@@ -39,7 +39,7 @@ impl Blocks {
         if is_glibc {
             malloc::chunk_bytes(request)
         } else {
-            request.max(1).next_multiple_of(16)
+            memory::rounded_up(request.max(1), 16)
         }
     }
 }

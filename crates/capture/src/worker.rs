@@ -88,7 +88,7 @@ impl<'m> Shared<'_, 'm> {
     /// What the block of `bytes` at `at` takes.
     fn block_footprint(&self, at: Addr, bytes: u64) -> u64 {
         if let Some(arena) = self.world.arenas.of(at) {
-            return self.world.arenas.block_bytes(arena, at).unwrap_or_else(|| bytes.next_multiple_of(16));
+            return self.world.arenas.block_bytes(arena, at).unwrap_or_else(|| memory::rounded_up(bytes, 16));
         }
         if at.is_null() || self.statics.contains(at) {
             return 0;
@@ -105,7 +105,7 @@ impl<'m> Shared<'_, 'm> {
         if start.0 < first || !self.owned.set(arena, start.0 - first) {
             return 0;
         }
-        self.world.arenas.block_bytes(arena, at).unwrap_or_else(|| bytes.next_multiple_of(16))
+        self.world.arenas.block_bytes(arena, at).unwrap_or_else(|| memory::rounded_up(bytes, 16))
     }
 }
 

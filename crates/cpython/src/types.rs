@@ -260,8 +260,8 @@ impl TypeInfo {
         let mut scan: Vec<u32> = Vec::new();
         // A class statement adds nothing but slots, a dict and a weak list, so only C layers leave words unexplained;
         // but types from specs without a dealloc of their own share `subtype_dealloc`, so every word is accounted for.
-        let mut at = decoded_to.next_multiple_of(8);
-        while at + 8 <= basic && at < 1 << 20 {
+        let mut at = memory::rounded_up(decoded_to, 8);
+        while at < 1 << 20 && at + 8 <= basic {
             let explained = slots.iter().chain(&slots_after_items).any(|s| s.0 == at)
                 || c_members.iter().any(|m| m.0 == at)
                 || dict == DictAt::Offset(at)

@@ -87,6 +87,11 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// The next multiple of `step`, or the last number that there is: what is rounded up may come from a damaged heap, which claims anything.
+pub fn rounded_up(n: u64, step: u64) -> u64 {
+    n.checked_next_multiple_of(step).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,5 +109,11 @@ mod tests {
         ] {
             assert_eq!(Bytes(n).to_string(), shown, "{n}");
         }
+    }
+
+    /// The fuzzer's find: a damaged object of 2^64 - 8 bytes, rounded up to blocks.
+    #[test]
+    fn what_cannot_be_rounded_up_is_the_last_number() {
+        assert_eq!((rounded_up(17, 16), rounded_up(32, 16), rounded_up(u64::MAX - 8, 16)), (32, 32, u64::MAX));
     }
 }

@@ -12,7 +12,7 @@ mod image;
 mod mapping;
 mod residency;
 
-pub use addr::{Addr, Bytes};
+pub use addr::{rounded_up, Addr, Bytes};
 pub use image::{Image, Segment};
 pub use mapping::{Mapping, Module};
 pub use residency::{Counted, Counter, Residency, Run, Sums, ThreadStack};

@@ -29,7 +29,7 @@ pub(super) fn find(image: &Image<'_>, ranges: &[Range<Addr>]) -> Option<Found> {
     let mut places = Vec::new();
     for range in ranges {
         for segment in image.segments().iter().filter(|s| s.start < range.end && range.start < s.end()) {
-            let start = Addr(segment.start.max(range.start).0.next_multiple_of(8));
+            let start = Addr(memory::rounded_up(segment.start.max(range.start).0, 8));
             let end = segment.end().min(range.end);
             let bytes = image.slice(start, end.0.saturating_sub(start.0) as usize).unwrap_or_default();
             places.extend(windows(image, start, bytes));

@@ -127,7 +127,7 @@ pub(super) fn walk(
 /// The first place from `from` on, by offset, whose chunks lead to the one that is known to be at `known`.
 fn resumption(bytes: &[u8], from: u64, known: u64) -> Option<u64> {
     let mut steps = 0;
-    for start in (from.next_multiple_of(16)..known).step_by(16) {
+    for start in (memory::rounded_up(from, 16)..known).step_by(16) {
         let mut at = start;
         while at < known {
             steps += 1;

@@ -70,7 +70,7 @@ fn heap_at(image: &Image<'_>, shape: Shape, arena: Addr, at: Addr, own: bool, in
     if size > committed || committed > span || size % PAGE != 0 || size < info {
         return None;
     }
-    let first = if own { Addr((arena.0 + shape.bytes()).next_multiple_of(16)) } else { at + info };
+    let first = if own { Addr(memory::rounded_up(arena.0.saturating_add(shape.bytes()), 16)) } else { at + info };
     Some(Heap { start: at, first, end: at + size, committed_end: at + committed })
 }
 
@@ -86,7 +86,7 @@ pub(super) fn of_main(image: &Image<'_>, arena: Addr, top: Addr, sbrk: Option<Ad
         if let Some(base) = sbrk.filter(|&base| within(base)) {
             // The heap may be several mappings, where their flags differ.
             let limit = image.segment(base).map_or(mapping.end, |s| s.end());
-            let first = Addr(base.0.next_multiple_of(16));
+            let first = Addr(memory::rounded_up(base.0, 16));
             let whole = contiguous && base <= top && top < limit;
             let end = if whole { top_end(image, top, limit) } else { run_end(image, first, top, limit).unwrap_or(mapping.end) };
             heaps.push(Heap { start: base, first, end, committed_end: end });
@@ -102,13 +102,13 @@ pub(super) fn of_main(image: &Image<'_>, arena: Addr, top: Addr, sbrk: Option<Ad
 
 /// The runs of the main arena's chunks that begin on a page in `range`.
 fn runs(image: &Image<'_>, range: Range<Addr>, top: Addr, heaps: &mut Vec<Heap>) {
-    let mut at = range.start.0.next_multiple_of(PAGE);
+    let mut at = memory::rounded_up(range.start.0, PAGE);
     while at < range.end.0 {
         let end = run_end(image, Addr(at), top, range.end).map_or(0, |end| end.0);
         if end > at {
             heaps.push(Heap { start: Addr(at), first: Addr(at), end: Addr(end), committed_end: Addr(end) });
         }
-        at = end.max(at + PAGE).next_multiple_of(PAGE);
+        at = memory::rounded_up(end.max(at.saturating_add(PAGE)), PAGE);
     }
 }
 

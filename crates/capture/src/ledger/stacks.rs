@@ -103,7 +103,7 @@ fn block_in(image: &memory::Image<'_>, start: Addr, end: Addr) -> Option<Addr> {
     let bytes = image.slice(start, end.0.saturating_sub(start.0) as usize).ok()?;
     let word = |at: usize| bytes.get(at..at + 8).and_then(|w| w.try_into().ok()).map(u64::from_le_bytes);
     // Aligned to 64 bytes in all builds for x86-64 (TCB_ALIGNMENT), to 16 at least.
-    let first = (start.0.next_multiple_of(16) - start.0) as usize;
+    let first = (memory::rounded_up(start.0, 16) - start.0) as usize;
     (first..bytes.len())
         .step_by(16)
         .find(|&at| {

@@ -91,7 +91,7 @@ impl Heap<'_> {
             DictAt::Offset(at) => o.addr(at).ok().map(dict),
             DictAt::FromEnd(back) => {
                 let n = o.size().ok()?.unsigned_abs();
-                let end = t.basic.saturating_add(n.saturating_mul(t.item)).next_multiple_of(8);
+                let end = memory::rounded_up(t.basic.saturating_add(n.saturating_mul(t.item)), 8);
                 o.addr(end.wrapping_add(back as u64)).ok().map(dict)
             }
             DictAt::Managed => self.managed_attributes(o, t),

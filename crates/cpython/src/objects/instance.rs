@@ -40,7 +40,7 @@ pub(super) fn layers<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
         DictAt::FromEnd(back) => {
             // `_PyObject_ComputedDictPointer` to 3.11.
             let n = o.size()?.unsigned_abs();
-            let end = (t.basic.saturating_add(n.saturating_mul(t.item))).next_multiple_of(8);
+            let end = memory::rounded_up(t.basic.saturating_add(n.saturating_mul(t.item)), 8);
             dictionary(o.addr(end.wrapping_add(back as u64))?, v);
         }
         DictAt::Managed => managed(heap, o, t, v)?,
@@ -151,7 +151,7 @@ fn tell<V: Visitor>(keys: &dict::Keys<'_>, array: &[u8], visible: bool, v: &mut 
 pub(super) fn opaque<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
     if t.item > 0 && t.basic >= 24 {
         let bytes = o.size()?.unsigned_abs().saturating_mul(t.item).min(SCAN_BOUND * 8) & !7;
-        let from = t.basic.next_multiple_of(8);
+        let from = memory::rounded_up(t.basic, 8);
         if let Ok(items) = o.bytes(from, bytes) {
             for (i, word) in items.chunks_exact(8).enumerate() {
                 let to = Addr(u64::from_le_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]));
