@@ -104,6 +104,8 @@ mod tests {
         for_each_interpreter(|py| {
             let mut target = Target::start_path::<&str>(&py.path, &script("busy.py"), &["idle"]).unwrap();
             let pid = target.pid() as i32;
+            // It says READY before it waits, and the buffer that it waits with is memory too.
+            wait_for("the target waits", || (state(pid) == Some('S')).then_some(()));
             let process = open(pid).unwrap();
             let resident = || (status(pid, "RssFile").unwrap(), status(pid, "RssAnon").unwrap());
             // The first look reads the ELF headers, which the loader has touched anyway; compare from then on.

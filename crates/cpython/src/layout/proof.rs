@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use memory::{Addr, Fault, Image, Memory, Module};
 
-use super::care::Care;
+use super::care::{Care, Kind};
 use super::collector::collector;
 use super::shapes::{inside, Shapes};
 use super::{incremental, Fields, Layout, LayoutError, Proof, Release, Table};
@@ -438,9 +438,9 @@ fn decode_sample(image: &Image<'_>, layout: &Layout, s: &Start, python: &Module,
     shapes.arenas(sample)?;
     shapes.modules(sample)?;
     let mut types = TypeCache::new(&heap);
-    let mut judged: BTreeMap<String, (u32, u32)> = BTreeMap::new();
+    let mut judged: BTreeMap<String, Kind> = BTreeMap::new();
     let mut unknown = 0;
-    let mut shaped: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+    let mut shaped: BTreeMap<u32, Kind> = BTreeMap::new();
     let mut misfit = String::new();
     for &addr in sample.iter().step_by(sample.len().div_ceil(DECODED).max(1)) {
         let o = heap.obj(addr)?;
@@ -456,29 +456,26 @@ fn decode_sample(image: &Image<'_>, layout: &Layout, s: &Start, python: &Module,
                 let ty = heap.obj(*to).and_then(|o| o.ty());
                 !ty.is_ok_and(|ty| types.get(ty).is_some())
             });
-        let (good, bad) = judged.entry(t.name.clone()).or_default();
-        *if wrong { bad } else { good } += 1;
-        let (fit, unfit) = shaped.entry(t.index).or_default();
-        match shapes.object(&o, &t) {
-            Ok(()) => *fit += 1,
-            Err(why) => (*unfit, misfit) = (*unfit + 1, why),
-        }
+        judged.entry(t.name.clone()).or_default().count(&t, wrong);
+        let fits = shapes.object(&o, &t);
+        shaped.entry(t.index).or_default().count(&t, fits.is_err());
+        misfit = fits.err().unwrap_or(misfit);
     }
     if unknown * 100 > sample.len().min(DECODED) {
         return fail(format!("{unknown} of {} tracked objects have no type", sample.len().min(DECODED)));
     }
     // A torn object now and then is normal on a busy target; a type of which most are wrong is not.
-    let wrong: Vec<_> = judged.iter().filter(|(_, (good, bad))| bad > good).collect();
-    if let Some((name, (good, bad))) = wrong.first() {
-        if care.too_many(wrong.iter().map(|(_, (_, bad))| *bad as usize).sum(), sample.len().min(DECODED)) {
-            return fail(format!("{bad} of {} sampled objects of type {name} lead to what is no object", good + bad));
+    let all = sample.len().min(DECODED);
+    let wrong: Vec<_> = judged.iter().filter(|(_, kind)| kind.is_wrong()).collect();
+    if let Some((name, kind)) = wrong.first() {
+        if care.too_many_of(wrong.iter().map(|(_, kind)| *kind), all) {
+            return fail(format!("{} of {} sampled objects of type {name} lead to what is no object", kind.bad, kind.good + kind.bad));
         }
     }
     if !judged.contains_key("dict") || !judged.contains_key("function") {
         return fail("no dict or no function among the sampled objects");
     }
-    let unfit = shaped.values().filter(|(fit, unfit)| unfit > fit).map(|(_, unfit)| *unfit as usize).sum();
-    match care.too_many(unfit, sample.len().min(DECODED)) {
+    match care.too_many_of(shaped.values().filter(|kind| kind.is_wrong()), all) {
         true => fail(misfit),
         false => Ok(()),
     }

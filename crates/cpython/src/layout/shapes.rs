@@ -196,8 +196,12 @@ impl<'h, 'm> Shapes<'h, 'm> {
     /// The namespace of every type of the interpreter is a dict, wherever its release keeps it.
     pub(super) fn namespaces(&self, care: Care) -> Checked {
         let wrong: Vec<_> = self.types.iter().filter(|(_, ty)| self.class(type_dict(self.heap, **ty)) != self.dict).collect();
+        // Those of static types are few and lie elsewhere than those of classes: one that is wrong may be the table's fault.
+        let flags_at = self.heap.layout.at.ty.tp_flags;
+        let is_class = |ty: Addr| self.heap.image.u64(ty + flags_at).is_ok_and(|word| word & flags::HEAPTYPE != 0);
+        let own = wrong.iter().any(|(_, ty)| !is_class(**ty));
         match wrong.first() {
-            Some((name, _)) if care.too_many(wrong.len(), self.types.len()) => Err(format!("the namespace of {name} is no dict")),
+            Some((name, _)) if own || care.too_many(wrong.len(), self.types.len()) => Err(format!("the namespace of {name} is no dict")),
             _ => Ok(()),
         }
     }
