@@ -17,6 +17,7 @@ pub mod finalizers;
 pub mod finding;
 pub mod gc;
 pub mod grouped;
+pub mod imports;
 pub mod ledger;
 pub mod named;
 mod naming;

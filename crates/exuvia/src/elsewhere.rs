@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use snapshot::{Diagnosis, PythonProcess};
 
-use crate::cli::{Core, Look};
+use crate::cli::{Core, Imports, Look};
 use crate::look::{Captured, Family, Member, Question};
 use crate::trouble::Trouble;
 
@@ -83,6 +83,10 @@ pub(crate) fn readable(_: i32, _: &Look) -> Result<(), Trouble> {
 
 pub(crate) fn command_line(_: i32) -> String {
     String::new()
+}
+
+pub(crate) fn imports(_: &Imports) -> Result<(Vec<String>, bool), Trouble> {
+    Err(refused())
 }
 
 pub(crate) fn pythons() -> Result<Vec<PythonProcess>, Trouble> {

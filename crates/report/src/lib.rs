@@ -19,6 +19,7 @@ pub mod explain;
 pub mod finalizers;
 pub mod gc;
 mod head;
+pub mod imports;
 mod json;
 pub mod ledger;
 pub mod object;

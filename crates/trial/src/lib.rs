@@ -12,6 +12,9 @@ mod run;
 mod stop;
 mod trials;
 
+/// The script that imports what it is told to and writes down what that cost; its own words say how it is called.
+pub const IMPORTS: &str = include_str!("../python/imports.py");
+
 pub use collector::{Collector, Setting};
 pub use noise::{fewest_runs, summary, verdict, Summary, Verdict};
 pub use run::{Program, Run, Way};

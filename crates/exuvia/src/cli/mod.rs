@@ -6,6 +6,7 @@ mod counts;
 mod diff;
 mod explain;
 mod gc;
+mod imports;
 mod ledger;
 mod names;
 mod refusal;
@@ -27,6 +28,7 @@ pub(crate) use self::counts::{Finalizers, Refcounts};
 pub(crate) use self::diff::{shown, Compared, Diff};
 pub(crate) use self::explain::{Cycles, Explain, Retained, Slots};
 pub(crate) use self::gc::Gc;
+pub(crate) use self::imports::Imports;
 pub(crate) use self::ledger::Ledger;
 pub(crate) use self::names::{Path, Sizes};
 use self::refusal::refusal;
@@ -61,7 +63,7 @@ Explain  who holds it, run the first one first:
          explain, ledger, retained, refcounts, cycles, path, finalizers,
          weakrefs, gc, sizes
 Shrink   what would make it smaller: containers, slots
-Prove    the difference: diff
+Prove    the difference: diff, imports
 
 exuvia --help says more, exuvia COMMAND --help explains a command.";
 
@@ -92,6 +94,7 @@ Shrink: what would make it smaller
 
 Prove: the difference
   diff        what came, went, stayed and grows between looks
+  imports     what each import costs, and what could wait until it is used
 
 A TARGET is a process id (4711 or -p 4711) or the name of a Python process (gunicorn,
 app.py), a program to start and look at before it ends (-- python3 app.py), a folder
@@ -141,6 +144,7 @@ pub(crate) enum Command {
     Containers(Containers),
     Slots(Slots),
     Diff(Diff),
+    Imports(Imports),
 }
 
 /// How many instances each type has, and what they cost.

@@ -8,6 +8,7 @@ mod doctor;
 mod explain;
 mod finalizers;
 mod gc;
+mod imports;
 mod ledger;
 mod list;
 mod object;
@@ -50,6 +51,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Slots(args)) => each(args, "slots", |a| (&mut a.target, &a.look), slots::run),
         Some(Command::Sizes(args)) => sizes::run(&args),
         Some(Command::Diff(args)) => diff::run(&args),
+        Some(Command::Imports(args)) => imports::run(&args),
         None => list::run(),
     }
 }
