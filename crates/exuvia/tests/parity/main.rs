@@ -79,6 +79,9 @@ fn counts(looked: &Looked) -> BTreeMap<String, i64> {
     all
 }
 
+/// Releases whose kernel's cores are judged as well: the first, one of the middle, the last.
+const BY_KERNEL: [u8; 3] = [8, 12, 15];
+
 #[test]
 fn every_type_in_every_form() {
     for_each_interpreter(|py| {
@@ -92,7 +95,8 @@ fn every_type_in_every_form() {
         let core = target.scratch().join("ours");
         write_core(&target, &core);
         judge(&format!("{}, a core of ours", py.name), &truth, &look_at_core(&core, &truth, &tables()).unwrap(), Heap::Quiet);
-        if by_kernel {
+        // The kernel's has the same bytes in other notes: cores.rs holds it against the live process on every release.
+        if by_kernel && BY_KERNEL.contains(&py.minor) {
             let core = dumped(&target);
             judge(&format!("{}, a core of the kernel", py.name), &truth, &look_at_core(&core, &truth, &tables()).unwrap(), Heap::Quiet);
         }
