@@ -266,10 +266,15 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
         }
         (self.footprint, self.footprint_in_arenas, self.type_index) = (0, 0, t.index);
         let own = match heap.decode(o, &t, self) {
-            Ok(own) => own,
+            Ok(own) if own <= world.mapped_bytes => own,
+            // What claims more than there is would make sums of all objects that claim nothing wrong, or overflow them.
+            Ok(_) => {
+                self.corrupted(o.addr);
+                heap.pre_header(o, &t).saturating_add(t.basic).min(world.mapped_bytes)
+            }
             Err(_) => {
                 self.coverage.add_gap(GapKind::AbsentPage, 1);
-                heap.pre_header(o, &t) + t.basic
+                heap.pre_header(o, &t).saturating_add(t.basic).min(world.mapped_bytes)
             }
         };
         // The type itself is an object too; heap types are told by the decoder, static ones only here.
@@ -286,7 +291,7 @@ impl<'s, 'w, 'm> Worker<'s, 'w, 'm> {
                 bytes
             }
         };
-        let footprint = self.footprint + body;
+        let footprint = self.footprint.saturating_add(body).min(world.mapped_bytes);
         self.tally.add(&t, own, footprint, self.footprint_in_arenas);
         if self.objects.is_some() {
             self.row(o, &t, own, footprint, witness);

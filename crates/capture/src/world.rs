@@ -31,6 +31,8 @@ pub struct World<'m> {
     pub(crate) blocks: Blocks,
     /// The collector was at work when the target stood.
     pub collecting: bool,
+    /// All that is mapped, in bytes: no object is bigger.
+    pub(crate) mapped_bytes: u64,
 }
 
 /// Identifies the build and proves its layout.
@@ -68,7 +70,10 @@ impl<'m> World<'m> {
         let (arenas, arenas_broken) = find_arenas(source, layout, &interpreters);
         let arenas = ArenaMap::new(source.image, arenas, geometry(layout), &heap);
         let blocks = Blocks::find(source.image, source.mappings);
-        World { source, heap, runtime, interpreters, interpreters_broken: chain.broken, arenas, arenas_broken, blocks, collecting }
+        let mapped = source.mappings.iter().fold(0u64, |sum, m| sum.saturating_add(m.len()));
+        let mapped_bytes = mapped.max(source.image.total_bytes());
+        let interpreters_broken = chain.broken;
+        World { source, heap, runtime, interpreters, interpreters_broken, arenas, arenas_broken, blocks, collecting, mapped_bytes }
     }
 }
 
