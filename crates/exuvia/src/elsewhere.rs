@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use report::compare::Comparison;
 use snapshot::{Diagnosis, PythonProcess};
 
-use crate::cli::{Core, Imports, Look};
+use crate::cli::{Compare, Core, Dimension, Imports, Look};
 use crate::look::{Captured, Family, Member, Question};
 use crate::trouble::Trouble;
 
@@ -98,6 +99,10 @@ pub(crate) fn called(_: &str) -> Vec<i32> {
 }
 
 pub(crate) fn diagnose(_: Option<i32>, _: Duration) -> Result<Diagnosis, Trouble> {
+    Err(refused())
+}
+
+pub(crate) fn compare(_: &Compare, _: Dimension, _: &[String]) -> Result<Comparison, Trouble> {
     Err(refused())
 }
 

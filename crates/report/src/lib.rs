@@ -11,6 +11,7 @@
 
 mod again;
 pub mod children;
+pub mod compare;
 pub mod containers;
 pub mod cycles;
 pub mod diff;

@@ -1,13 +1,16 @@
 //! Trials: a program run again and again under chosen conditions, each run measured, and what may be said of the difference.
 //!
 //! Holds: [`Trials`] (where runs happen), [`Program`] and [`Run`] (what was run and what came of it), [`Setting`] and [`Collector`] (the
-//! cyclic collector during it), [`summary`] and [`verdict`] (whether a difference is more than noise).
+//! cyclic collector during it), [`Allocators`] and [`prove`] (the allocators during it, and whether they were in use),
+//! [`summary`] and [`verdict`] (whether a difference is more than noise).
 //! Never does: read a heap, print, decide what is compared.
 
 #![forbid(unsafe_code)]
 
+mod allocator;
 mod collector;
 mod noise;
+mod proof;
 mod run;
 mod stop;
 mod trials;
@@ -15,8 +18,10 @@ mod trials;
 /// The script that imports what it is told to and writes down what that cost; its own words say how it is called.
 pub const IMPORTS: &str = include_str!("../python/imports.py");
 
+pub use allocator::{AllocatorError, Allocators, Library, PythonMalloc};
 pub use collector::{Collector, Setting};
 pub use noise::{fewest_runs, summary, verdict, Summary, Verdict};
+pub use proof::{environment_of, malloc_of, prove};
 pub use run::{Program, Run, Way};
 pub use stop::Stop;
 pub use trials::{TrialError, Trials};

@@ -1,6 +1,7 @@
 //! Arguments: what the commands take, how they explain themselves, and how wrong ones are refused.
 
 mod chosen;
+mod compare;
 mod containers;
 mod counts;
 mod diff;
@@ -23,6 +24,7 @@ use memory::Addr;
 
 use self::chosen::{named, named_or_several};
 pub(crate) use self::chosen::{Chosen, Core, Named, Places};
+pub(crate) use self::compare::{Compare, Dimension};
 pub(crate) use self::containers::Containers;
 pub(crate) use self::counts::{Finalizers, Refcounts};
 pub(crate) use self::diff::{shown, Compared, Diff};
@@ -63,7 +65,7 @@ Explain  who holds it, run the first one first:
          explain, ledger, retained, refcounts, cycles, path, finalizers,
          weakrefs, gc, sizes
 Shrink   what would make it smaller: containers, slots
-Prove    the difference: diff, imports
+Prove    the difference: diff, compare, imports
 
 exuvia --help says more, exuvia COMMAND --help explains a command.";
 
@@ -94,6 +96,7 @@ Shrink: what would make it smaller
 
 Prove: the difference
   diff        what came, went, stayed and grows between looks
+  compare     a program under allocators, settings, interpreters, side by side
   imports     what each import costs, and what could wait until it is used
 
 A TARGET is a process id (4711 or -p 4711) or the name of a Python process (gunicorn,
@@ -144,6 +147,7 @@ pub(crate) enum Command {
     Containers(Containers),
     Slots(Slots),
     Diff(Diff),
+    Compare(Compare),
     Imports(Imports),
 }
 

@@ -1,6 +1,7 @@
 //! One file a command; here is only who is called.
 
 mod children;
+mod compare;
 mod containers;
 mod cycles;
 mod diff;
@@ -52,6 +53,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Sizes(args)) => sizes::run(&args),
         Some(Command::Diff(args)) => diff::run(&args),
         Some(Command::Imports(args)) => imports::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
         None => list::run(),
     }
 }

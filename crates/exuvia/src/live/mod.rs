@@ -5,6 +5,7 @@
 //! runs on; what there is to look at ([`pythons`]) and what works here ([`diagnose`]). Never does: print an answer, decide how it is shown.
 
 mod again;
+mod compare;
 mod core_file;
 mod doctor;
 mod fingerprint_key;
@@ -27,6 +28,7 @@ use snapshot::Moment;
 use target::{Ending, LaunchOptions, Launched, Process, TakeOptions, Taken, Way};
 
 use self::again::{Attempt, Facts, Spent};
+pub(crate) use self::compare::compare;
 pub(crate) use self::core_file::core;
 pub(crate) use self::doctor::{core as diagnose_core, diagnose};
 pub(crate) use self::imports::imports;

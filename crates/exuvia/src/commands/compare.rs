@@ -1,0 +1,20 @@
+//! `exuvia compare`.
+
+use report::Again;
+
+use crate::cli::Compare;
+use crate::live;
+use crate::screen;
+use crate::trouble::Trouble;
+
+pub(crate) fn run(args: &Compare) -> Result<(), Trouble> {
+    let (dimension, names) = args.variants()?;
+    let comparison = live::compare(args, dimension, names)?;
+    screen::print(|out| {
+        if args.json {
+            report::compare::json(out, &comparison)
+        } else {
+            report::compare::table(out, &comparison, &screen::style(Again::default()))
+        }
+    })
+}
