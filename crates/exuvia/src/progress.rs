@@ -2,6 +2,7 @@
 //!
 //! Holds: [`Progress`]. Never does: write to what is no terminal, leave a line behind.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -12,33 +13,37 @@ const QUIET: Duration = Duration::from_secs(1);
 /// The line is written again this often.
 const REDRAW: Duration = Duration::from_millis(200);
 
+/// What is done now, in words.
+type Step = Cow<'static, str>;
+
 /// A line that shows the current step from the second second on, and is gone when this is dropped.
 pub(crate) struct Progress {
-    steps: Option<mpsc::Sender<&'static str>>,
+    steps: Option<mpsc::Sender<Step>>,
     drawer: Option<JoinHandle<()>>,
 }
 
 impl Progress {
     /// Starts the clock. Where stderr is no terminal, nothing is ever shown.
-    pub(crate) fn start(step: &'static str) -> Progress {
-        Progress::start_on(io::stderr(), QUIET, step)
+    pub(crate) fn start(step: impl Into<Step>) -> Progress {
+        Progress::start_on(io::stderr(), QUIET, step.into())
     }
 
     /// The same on any stream, and after any time.
-    fn start_on(stream: impl Write + IsTerminal + Send + 'static, quiet: Duration, step: &'static str) -> Progress {
+    fn start_on(stream: impl Write + IsTerminal + Send + 'static, quiet: Duration, step: impl Into<Step>) -> Progress {
         if !stream.is_terminal() {
             return Progress { steps: None, drawer: None };
         }
         let (steps, received) = mpsc::channel();
+        let step = step.into();
         let drawer = std::thread::Builder::new().name("progress".into()).spawn(move || draw(stream, quiet, step, &received)).ok();
         Progress { steps: Some(steps), drawer }
     }
 
     /// The next step. (Reading a snapshot has one only.)
     #[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), allow(dead_code))]
-    pub(crate) fn step(&self, step: &'static str) {
+    pub(crate) fn step(&self, step: impl Into<Step>) {
         if let Some(steps) = &self.steps {
-            let _ = steps.send(step);
+            let _ = steps.send(step.into());
         }
     }
 }
@@ -53,7 +58,7 @@ impl Drop for Progress {
     }
 }
 
-fn draw(mut stream: impl Write, quiet: Duration, mut step: &'static str, received: &mpsc::Receiver<&'static str>) {
+fn draw(mut stream: impl Write, quiet: Duration, mut step: Step, received: &mpsc::Receiver<Step>) {
     let start = Instant::now();
     let mut drawn = false;
     loop {

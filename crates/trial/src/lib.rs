@@ -2,7 +2,7 @@
 //!
 //! Holds: [`Trials`] (where runs happen), [`Program`] and [`Run`] (what was run and what came of it), [`Setting`] and [`Collector`] (the
 //! cyclic collector during it), [`Allocators`] and [`prove`] (the allocators during it, and whether they were in use),
-//! [`summary`] and [`verdict`] (whether a difference is more than noise).
+//! [`Order`] (which variant is run when), [`summary`] and [`verdict`] (whether a difference is more than noise).
 //! Never does: read a heap, print, decide what is compared.
 
 #![forbid(unsafe_code)]
@@ -10,6 +10,7 @@
 mod allocator;
 mod collector;
 mod noise;
+mod order;
 mod proof;
 mod run;
 mod stop;
@@ -21,6 +22,7 @@ pub const IMPORTS: &str = include_str!("../python/imports.py");
 pub use allocator::{AllocatorError, Allocators, Library, PythonMalloc};
 pub use collector::{Collector, Setting};
 pub use noise::{fewest_runs, summary, verdict, Summary, Verdict};
+pub use order::Order;
 pub use proof::{environment_of, malloc_of, prove};
 pub use run::{Program, Run, Way};
 pub use stop::Stop;

@@ -36,6 +36,9 @@ pub struct Verdict {
     pub change: f64,
     /// The chance of ranks as unequal as these where nothing differs.
     pub p: f64,
+    /// How far `change` may be off, relative to the first: to the end of its confidence interval that is nearer to no change, and no less
+    /// than what is worth telling. `None` where the runs are too few to say.
+    pub noise: Option<f64>,
     /// Whether it is more than noise, and more than what is worth telling.
     pub differs: bool,
 }
@@ -46,7 +49,60 @@ pub fn verdict(base: &[f64], other: &[f64], tests: usize, least: f64) -> Option<
     let (first, second) = (summary(base)?.median, summary(other)?.median);
     let change = if first == second { 0.0 } else { second / first - 1.0 };
     let p = rank_test(base, other);
-    Some(Verdict { change, p, differs: p <= CHANCE / tests.max(1) as f64 && change.abs() >= least })
+    let chance = CHANCE / tests.max(1) as f64;
+    let off = interval(base, other, chance).map(|(low, high)| {
+        let shift = second - first;
+        let off = if shift < 0.0 { high - shift } else { shift - low };
+        if first == 0.0 {
+            0.0
+        } else {
+            (off / first).max(0.0)
+        }
+    });
+    // Of ties the test and the interval may say different things: a difference is told where both do.
+    let differs = p <= chance && change.abs() >= least && off.is_some_and(|off| change.abs() > off);
+    let noise = off.map(|off| off.max(least)).map(|noise| if differs || !change.is_finite() { noise } else { noise.max(change.abs()) });
+    // What is told to differ is more than its noise: `least` is no part of it there.
+    Some(Verdict { change, p, noise: if differs { off } else { noise }, differs })
+}
+
+/// Where the shift from `a` to `b` lies, but for this chance: the interval of all shifts that the rank test does not exclude (Hollander,
+/// Wolfe and Chicken, "Nonparametric Statistical Methods", 4.3). `None` where that is any shift.
+fn interval(a: &[f64], b: &[f64], chance: f64) -> Option<(f64, f64)> {
+    let (n, m) = (a.len(), b.len());
+    // counts[i][u]: ways to lay i values of a among so many of b with u pairs in the order that is counted; j grows in place.
+    let mut counts = vec![vec![0.0f64; n * m + 1]; n + 1];
+    for row in &mut counts {
+        if let Some(none) = row.first_mut() {
+            *none = 1.0;
+        }
+    }
+    for j in 1..=m {
+        for i in 1..=n {
+            let (fewer, here) = counts.split_at_mut(i);
+            let (Some(fewer), Some(here)) = (fewer.last(), here.first_mut()) else { continue };
+            // The greatest of all is of b (it was counted with one b less), or of a, above all j of b.
+            for (u, count) in here.iter_mut().enumerate().rev() {
+                *count += u.checked_sub(j).and_then(|u| fewer.get(u)).copied().unwrap_or_default();
+            }
+        }
+    }
+    let ways = counts.last()?;
+    let total: f64 = ways.iter().sum();
+    // So many of the least and of the most pairs are left out.
+    let (mut left_out, mut sum) = (0, 0.0);
+    for count in ways {
+        sum += count;
+        if 2.0 * sum / total > chance {
+            break;
+        }
+        left_out += 1;
+    }
+    let mut shifts: Vec<f64> = a.iter().flat_map(|a| b.iter().map(move |b| b - a)).collect();
+    shifts.sort_by(f64::total_cmp);
+    let low = shifts.get(usize::checked_sub(left_out, 1)?)?;
+    let high = shifts.get(shifts.len().checked_sub(left_out)?)?;
+    Some((*low, *high))
 }
 
 /// The fewest runs of each variant with which [`verdict`] can tell a difference at all, in so many tests.
@@ -132,7 +188,7 @@ mod tests {
     #[test]
     fn equal_runs_are_no_difference_however_many_there_are() {
         let same = [7.0; 12];
-        assert_eq!(verdict(&same, &same, 1, 0.0).unwrap(), Verdict { change: 0.0, p: 1.0, differs: false });
+        assert_eq!(verdict(&same, &same, 1, 0.0).unwrap(), Verdict { change: 0.0, p: 1.0, noise: Some(0.0), differs: false });
     }
 
     #[test]
@@ -142,6 +198,42 @@ mod tests {
         assert!(!verdict(&a, &b, 1, 0.20).unwrap().differs, "less than is asked for");
         assert!(!verdict(&a, &b, 12, 0.01).unwrap().differs, "one of many tests needs more runs");
         assert!(verdict(&a, &[], 1, 0.0).is_none());
+    }
+
+    #[test]
+    fn the_noise_is_what_the_rank_test_does_not_exclude() {
+        // Values without ties: a shift is in the interval where the test of the shifted values does not exclude it.
+        let mut seed = 7u64;
+        let mut next = || {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (seed >> 33) as f64 / f64::from(1u32 << 31)
+        };
+        for (n, m, chance) in [(5, 5, 0.0125), (7, 7, 0.0125), (7, 6, 0.05), (9, 7, 0.002), (4, 8, 0.05)] {
+            let a: Vec<f64> = (0..n).map(|_| next()).collect();
+            let b: Vec<f64> = (0..m).map(|_| 0.4 + next()).collect();
+            let (low, high) = interval(&a, &b, chance).unwrap();
+            let excluded = |shift: f64| rank_test(&a, &b.iter().map(|b| b - shift).collect::<Vec<f64>>()) <= chance;
+            for (shift, wanted) in [(low - 1e-9, true), (low + 1e-9, false), (high - 1e-9, false), (high + 1e-9, true)] {
+                assert_eq!(excluded(shift), wanted, "{n} {m} {chance}: {shift} of {low} to {high}");
+            }
+        }
+        assert_eq!(interval(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0], 0.05), None, "too few to exclude any");
+    }
+
+    #[test]
+    fn what_differs_is_more_than_its_noise_and_what_does_not_is_less() {
+        let (a, b) = ([100.0, 101.0, 102.0, 103.0, 104.0], [110.0, 111.0, 112.0, 113.0, 114.0]);
+        let told = verdict(&a, &b, 1, 0.01).unwrap();
+        assert!(told.noise.unwrap() > 0.0 && told.noise.unwrap() < told.change, "{told:?}");
+        let less: Vec<f64> = b.iter().map(|b| b - 20.0).collect();
+        let told = verdict(&a, &less, 1, 0.01).unwrap();
+        assert!(told.differs && told.change < 0.0 && told.noise.unwrap() < -told.change, "{told:?}");
+        let none = verdict(&a, &a, 1, 0.01).unwrap();
+        assert!(!none.differs && none.noise.unwrap() >= 0.01, "{none:?}");
+        assert_eq!(verdict(&a[..3], &b[..3], 4, 0.01).unwrap().noise, None);
+        // From nothing to something: no share of nothing.
+        let from_none = verdict(&[0.0; 7], &[1.0; 7], 1, 0.01).unwrap();
+        assert!(from_none.differs && from_none.change.is_infinite(), "{from_none:?}");
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub struct Run {
     pub ending: Ending,
     /// It was ended because its time was over.
     pub over: bool,
-    /// From the start to the end, by the clock.
+    /// From the start to the end, by the clock, less what it stood at its end to be read.
     pub time: Duration,
     /// Processor time of it and of the descendants that it waited for.
     pub cpu: Duration,
@@ -111,7 +111,7 @@ impl Trials {
         let pid = launched.pid();
         self.stop.begin(pid, way.limit);
         let seen = launched.wait_for_moment();
-        let (mut end, mut peak) = (None, 0);
+        let (mut end, mut peak, stood) = (None, 0, Instant::now());
         if let Ok(Moment::BeforeFinalize | Moment::AtExit(_)) = &seen {
             end = field(pid, "smaps_rollup", "Rss:").or_else(|| field(pid, "status", "VmRSS:"));
             peak = field(pid, "status", "VmHWM:").unwrap_or_default();
@@ -119,9 +119,11 @@ impl Trials {
                 at_end(process);
             }
         }
+        // What we read while it stands is not its time.
+        let stood = stood.elapsed();
         // Also where the moment was missed for an error of ours: the program runs to its end first.
         let finished = launched.finish_with_usage();
-        let time = started.elapsed();
+        let time = started.elapsed().saturating_sub(stood);
         let over = self.stop.end();
         seen?;
         let (ending, usage) = finished?;

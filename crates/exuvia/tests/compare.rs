@@ -1,0 +1,254 @@
+//! `exuvia compare`: planted differences are told with their noise, what fails is a row, and wrong input has one error.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
+
+use common::{exuvia, python, ran, run, Ran};
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+use serde_json::Value;
+use testbed::{for_each_interpreter, Scratch};
+
+/// With 4 figures of 2 variants the fewest for a verdict.
+const REPEAT: &str = "5";
+
+fn asked(words: &[&str]) -> Value {
+    json(&run(&[&["compare", "--json", "--repeat", REPEAT], words].concat()))
+}
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(ran.answered()).unwrap()
+}
+
+fn this_python() -> &'static str {
+    python().path.to_str().unwrap()
+}
+
+fn mib(value: &Value) -> f64 {
+    value.as_f64().unwrap() / f64::from(1 << 20)
+}
+
+/// A program that writes its first argument down, and then does what the script says.
+fn noting(scratch: &Scratch, script: &str) -> String {
+    let path = scratch.path().join("noting");
+    let log = scratch.path().join("log");
+    let text = format!(
+        "#!{}\nimport sys\nopen({log:?}, 'a').write(sys.argv[1] + '\\n')\nruns = len(open({log:?}).read().split())\n{script}\n",
+        this_python()
+    );
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().into()
+}
+
+fn noted(scratch: &Scratch) -> Vec<String> {
+    let text = std::fs::read_to_string(scratch.path().join("log")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_the_collector_would_have_freed_is_told() {
+    // How a collector is set, counted and timed is each release's own.
+    for_each_interpreter(|py| {
+        // 64 MiB in cycles, of which the collector leaves a part at most.
+        let script = "
+class Node: pass
+for n in range(4000):
+    a = Node(); a.me = a; a.load = bytearray(16 << 10); a.more = [[] for _ in range(9)]
+";
+        let answer = asked(&["--gc", "default,off", "--", py.path.to_str().unwrap(), "-c", script]);
+        let (base, off) = (&answer["variants"][0], &answer["variants"][1]);
+        assert!(
+            base["proof"].as_str().unwrap().contains("collection") && off["proof"] == "switched off, 0 collections",
+            "{}: {answer:#}",
+            py.name
+        );
+        assert!(
+            base["collector_seconds"]["median"].as_f64() > Some(0.0) && off["collector_seconds"]["high"] == 0.0,
+            "{}: {answer:#}",
+            py.name
+        );
+        let peak = &off["peak_rss_bytes"];
+        let more = mib(&peak["median"]) - mib(&base["peak_rss_bytes"]["median"]);
+        assert!(peak["differs"] == true && peak["change"].as_f64() > peak["noise"].as_f64() && more > 20.0, "{}: {answer:#}", py.name);
+        assert!(off["verdict"].as_str().unwrap().starts_with("peak RSS +"), "{}: {answer:#}", py.name);
+        assert_eq!(base["runs"].as_array().unwrap().len(), 5, "{}", py.name);
+    });
+}
+
+#[test]
+fn a_planted_difference_is_told_and_none_is_not() {
+    // Of the statistic, not of a release. 200 MiB that all variants have keep what a page more or less is below what is worth telling.
+    let script = "import sys\nall = bytearray(200 << 20)\nmore = bytearray(int(sys.argv[1]) << 20)";
+    let command = |n: &str| format!("{} -c '{script}' {n}", this_python());
+    let words = ["--against", &command("0 again"), "--against", &command("64"), "--", this_python(), "-c", script, "0"];
+    let answer = json(&run(&[&["compare", "--json", "--repeat", "6", "--seed", "7"], &words[..]].concat()));
+    assert_eq!((&answer["schema"], &answer["seed"], &answer["fewest_for_a_verdict"]), (&"exuvia/compare/1".into(), &7.into(), &6.into()));
+    let [base, same, more] = answer["variants"].as_array().unwrap().as_slice() else { panic!("{answer:#}") };
+    for figure in ["peak_rss_bytes", "end_rss_bytes"] {
+        assert_eq!((&base[figure]["differs"], &same[figure]["differs"]), (&Value::Null, &false.into()), "{answer:#}");
+        let added = mib(&more[figure]["median"]) - mib(&base[figure]["median"]);
+        assert!(more[figure]["differs"] == true && (60.0..68.0).contains(&added), "{figure}: {answer:#}");
+        let (low, median, high) = (&more[figure]["low"], &more[figure]["median"], &more[figure]["high"]);
+        assert!(low.as_u64() <= median.as_u64() && median.as_u64() <= high.as_u64() && low.as_u64().is_some(), "{answer:#}");
+    }
+    assert!(same["verdict"].as_str().unwrap().contains("no difference found, less than the noise: peak RSS (±"), "{answer:#}");
+    assert!(more["verdict"].as_str().unwrap().starts_with("peak RSS +3"), "{answer:#}");
+    assert!(base["seconds"]["median"].as_f64() > Some(0.0) && base["verdict"].as_str().unwrap().starts_with("the base"), "{answer:#}");
+}
+
+#[test]
+fn people_get_a_table_of_80_columns_and_a_sentence_each() {
+    let words = [
+        "compare",
+        "--repeat",
+        "7",
+        "--allocators",
+        "glibc,malloc,arena-max=2",
+        "--",
+        this_python(),
+        "-c",
+        "kept = [[n] for n in range(99999)]",
+    ];
+    let shown = ran(exuvia().args(words).env("COLUMNS", "80"));
+    let text = shown.answered();
+    for part in [
+        "\n7 runs of each of 3 variants in shuffled rounds, after one that is not measured\n",
+        "\nvariant ",
+        "peak RSS",
+        "at end",
+        "collector\n",
+        "\n  low-high ",
+        "\nglibc: the base (malloc is in libc",
+        "\nmalloc: peak RSS +",
+        "(noise ±",
+        "Python counts no blocks of its own",
+        "MALLOC_ARENA_MAX=2",
+    ] {
+        assert!(text.replace('\n', " ").contains(&part.replace('\n', " ")), "{part:?}: {text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+}
+
+#[test]
+fn rounds_are_shuffled_and_a_seed_repeats_them() {
+    let orders = |seed: &str| {
+        let scratch = Scratch::new().unwrap();
+        let program = noting(&scratch, "");
+        let command = |n: &str| format!("{program} {n}");
+        let words =
+            ["compare", "--repeat", "6", "--seed", seed, "--against", &command("b"), "--against", &command("c"), "--", &program, "a"];
+        run(&words).answered();
+        noted(&scratch)
+    };
+    let (first, again, other) = (orders("1"), orders("1"), orders("2"));
+    assert!(first == again && first != other && first.len() == 7 * 3, "{first:?} {other:?}");
+    let rounds: Vec<&[String]> = first.chunks(3).collect();
+    assert!(rounds.iter().all(|round| ["a", "b", "c"].iter().all(|name| round.iter().any(|n| n == name))), "{rounds:?}");
+    let rotated = |a: &[String], b: &[String]| (0..3).any(|by| (0..3).all(|i| a[(i + by) % 3] == b[i]));
+    assert!(!rounds.iter().all(|round| rotated(rounds[0], round)), "not rotated alone: {rounds:?}");
+}
+
+#[test]
+fn a_variant_that_fails_is_a_row_and_the_others_go_on() {
+    let scratch = Scratch::new().unwrap();
+    // The base alone writes its runs down, and its third fails; \u{1b}c would clear a terminal.
+    let sometimes = noting(&scratch, "if runs == 3: sys.exit('just \\x1bcnow')");
+    let crash = format!("{} -c 'import os; os.abort()'", this_python());
+    let other = format!("{} -c pass", this_python());
+    let shown = run(&["compare", "--repeat", "6", "--against", &crash, "--against", &other, "--", &sometimes, "base"]);
+    let text = shown.answered().replace('\n', " ");
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    for part in [
+        " base: no verdict, 1 of 6 runs failed: it ended with exit code 1: just \\u{1b}cnow",
+        ": failed: SIGABRT ended it",
+        "no verdict, the base failed",
+        "0 to 6 runs of each of 3 variants",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let answer =
+        json(&run(&["compare", "--json", "--repeat", "6", "--against", &crash, "--against", "sh -c :", "--", this_python(), "-c", "pass"]));
+    let [base, crashed, shell] = answer["variants"].as_array().unwrap().as_slice() else { panic!("{answer:#}") };
+    assert_eq!(
+        (&crashed["failures"], &crashed["failed"], &crashed["peak_rss_bytes"]),
+        (&2.into(), &"SIGABRT ended it".into(), &Value::Null)
+    );
+    assert!(base["failed"].is_null() && base["runs"].as_array().unwrap().len() == 6, "{answer:#}");
+    // A program that is no Python has no collector, and the rest of the figures.
+    assert!(shell["collector_seconds"].is_null() && shell["peak_rss_bytes"]["differs"] == true, "{answer:#}");
+}
+
+#[test]
+fn what_was_run_before_an_end_is_told() {
+    let scratch = Scratch::new().unwrap();
+    // Two variants: the fifth run is the first of the second measured round.
+    let program = noting(&scratch, "import time\nif runs == 5: time.sleep(600)");
+    let mut command = exuvia();
+    command.args(["compare", "--json", "--against", &format!("{program} b"), "--", &program, "a"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while noted(&scratch).len() < 5 {
+        std::thread::yield_now();
+    }
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &answer["ended"]), (Some(0), &"stopped in round 2 of 9".into()), "{answer:#}");
+    for variant in answer["variants"].as_array().unwrap() {
+        assert!(variant["runs"].as_array().unwrap().len() == 1 && variant["failed"].is_null(), "{answer:#}");
+    }
+    let verdict = answer["variants"][1]["verdict"].as_str().unwrap();
+    assert!(verdict.starts_with("no verdict, 1 run of each and the base are too few: 5 are needed"), "{verdict}");
+    assert_eq!(noted(&scratch).len(), 5, "nothing was run after it");
+}
+
+#[test]
+fn a_limit_that_is_crossed_has_an_exit_code() {
+    let more = format!("{} -c 'more = bytearray(64 << 20)'", this_python());
+    let ask = |percent: &str| {
+        run(&["compare", "--repeat", REPEAT, "--fail-over", percent, "--against", &more, "--", this_python(), "-c", "pass"])
+    };
+    let crossed = ask("20%");
+    assert!(
+        crossed.code == Some(1) && crossed.stderr.starts_with("limit: peak RSS of ") && crossed.stderr.contains("more than 20 %"),
+        "{crossed:#?}"
+    );
+    assert!(crossed.stdout.contains("peak RSS +"), "{crossed:#?}");
+    ask("100000").answered();
+}
+
+#[test]
+fn wrong_input_has_one_error() {
+    let py = this_python();
+    let to = |words: &[&'static str], rest: &[&str]| -> Vec<String> {
+        words.iter().map(|w| (*w).to_string()).chain(rest.iter().map(|w| (*w).to_string())).collect()
+    };
+    for (words, code, wanted) in [
+        (to(&[], &["--", py]), 2, "it is not said what to compare"),
+        (to(&["--gc", "default,off"], &[]), 2, "no program was named"),
+        (to(&["--gc", "default"], &["--", py]), 2, "there is one variant only"),
+        (to(&["--gc", "off,default,off"], &["--", py]), 2, "the variant off is named twice"),
+        (to(&["--gc", "off,maybe"], &["--", py]), 2, "maybe is no setting"),
+        (to(&["--gc", "off,threshold=1:2:3:4"], &["--", py]), 2, "is no setting"),
+        (to(&["--gc", "off,default", "--allocators", "glibc,malloc"], &["--", py]), 2, "--allocators and --gc were given together"),
+        (to(&["--allocators", "glibc,jmalloc"], &["--", py]), 2, "is no allocator"),
+        (to(&["--gc", "off,default", "--repeat", "4"], &["--", py]), 2, "from 5 runs of each on"),
+        (to(&["--gc", "off,default", "--repeat", "0"], &["--", py]), 2, "0"),
+        (to(&["--gc", "off,default", "--fail-over", "-1"], &["--", py]), 2, "-1"),
+        (to(&["--gc", "off,default", "--fail-over", "much"], &["--", py]), 2, "percent"),
+        (to(&["--against", "python3 'app.py"], &["--", py]), 2, "a quote in it has no end"),
+        (to(&["--against", ""], &["--", py]), 2, "names no command"),
+        (to(&["--gc", "default,off", "--", "/nowhere/python3"], &[]), 3, "/nowhere/python3"),
+        (to(&["--pythons", "/nowhere/python3"], &["--", py]), 2, "there is one variant only"),
+        (to(&["--pythons"], &[&format!("{py},/nowhere/python3"), "--", py, "-c", "pass"]), 3, "/nowhere/python3"),
+        (to(&["--gc", "default,off"], &["--", py, "-c", "raise SystemExit('so it is')"]), 3, "so it is"),
+    ] {
+        let refused = ran(exuvia().arg("compare").args(&words).current_dir(Path::new("/")));
+        let lines = refused.refused(code).join("\n");
+        assert!(lines.contains(wanted), "{words:?}: {lines}");
+    }
+}
