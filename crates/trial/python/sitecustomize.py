@@ -28,10 +28,10 @@ def _begin():
         try:
             record = (
                 '{"pid":%d,"setting":"%s","collections":%d,"full":%d,"nanoseconds":%d,"enabled":%s,"thresholds":%s,"frozen":%d,'
-                '"blocks":%d,"release":[%d,%d,%d]}\n'
+                '"blocks":%d,"release":[%d,%d,%d],"free_threaded":%s}\n'
             ) % (
                 os.getpid(), setting, collections, full, spent, "true" if gc.isenabled() else "false", list(gc.get_threshold()),
-                gc.get_freeze_count(), sys.getallocatedblocks(), *sys.version_info[:3],
+                gc.get_freeze_count(), sys.getallocatedblocks(), *sys.version_info[:3], "true" if "t" in sys.abiflags else "false",
             )
             # Padded: a record is written over the last, which may have been longer.
             file = os.open("%s/%d" % (folder, os.getpid()), os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)

@@ -63,6 +63,8 @@ pub struct Collector {
     pub blocks: u64,
     /// The first process's release.
     pub release: [u32; 3],
+    /// The first process's Python was built without the GIL.
+    pub free_threaded: bool,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +77,7 @@ struct Record {
     frozen: u64,
     blocks: u64,
     release: [u32; 3],
+    free_threaded: bool,
 }
 
 impl Collector {
@@ -94,6 +97,7 @@ impl Collector {
             let sum = sum.get_or_insert_with(Collector::default);
             if is_first || sum.processes == 0 {
                 (sum.enabled, sum.thresholds, sum.release) = (record.enabled, record.thresholds, record.release);
+                sum.free_threaded = record.free_threaded;
             }
             sum.processes += 1;
             sum.collections = sum.collections.saturating_add(record.collections);

@@ -64,6 +64,8 @@ pub struct Run {
     pub collector: Option<Collector>,
     /// The last of what it wrote to stderr.
     pub last_words: String,
+    /// What the loader said there of a library in LD_PRELOAD that it could not load.
+    pub preload_refused: Option<String>,
 }
 
 impl Run {
@@ -136,6 +138,7 @@ impl Trials {
             end_rss_bytes: end,
             collector: Collector::read(&records, pid),
             last_words: last_words(&mut words),
+            preload_refused: preload_refused(&mut words),
         };
         // In the folder that goes with us anyway.
         let _ = std::fs::remove_dir_all(&room);
@@ -172,6 +175,16 @@ fn field(pid: i32, file: &str, name: &str) -> Option<u64> {
     File::open(format!("/proc/{pid}/{file}")).ok()?.take(STATUS_MOST).read_to_string(&mut text).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix(name))?;
     value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// The loader speaks before the program does (`do_preload` in glibc's elf/rtld.c).
+fn preload_refused(file: &mut File) -> Option<String> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0)).ok()?;
+    Read::take(file, LAST_WORDS_MOST).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let said = text.lines().find(|line| line.contains("ld.so: object ") && line.contains(" cannot be preloaded"))?;
+    Some(said.trim_start_matches("ERROR: ").to_string())
 }
 
 fn last_words(file: &mut File) -> String {
