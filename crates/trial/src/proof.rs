@@ -78,6 +78,10 @@ fn told(most: u64) -> String {
 pub fn prove(chosen: Allocators, seen: &Seen, run: &Run) -> Result<String, Unproved> {
     let file = seen.malloc.as_ref().map_err(Clone::clone)?;
     let mut words = vec![malloc(chosen.library, file, seen, run)?];
+    if run.collector.is_some() && !seen.python {
+        // What descends from it has its environment, and was not looked at.
+        words.push(format!("as {} has it, which starts or holds Python", file_name(&seen.executable)));
+    }
     if let Some(most) = chosen.arenas {
         words.push(arenas(most, seen)?);
     }
@@ -138,5 +142,98 @@ fn objects(python: PythonMalloc, collector: &Collector, seen: &Seen) -> Result<S
         PythonMalloc::Mimalloc => Ok(format!("Python has {blocks} blocks, in {} segments of its own mimalloc", seen.segments)),
         PythonMalloc::Pymalloc if seen.segments > 0 && !of_library => Err(Unproved::Segments(seen.segments)),
         PythonMalloc::Pymalloc => Ok(format!("Python has {blocks} blocks of pymalloc")),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use target::Ending;
+
+    use super::*;
+    use crate::witness::Arenas;
+
+    fn seen(file: &str) -> Seen {
+        Seen { malloc: Ok(file.into()), python: true, ..Seen::default() }
+    }
+
+    fn run(blocks: Option<u64>) -> Run {
+        Run {
+            ending: Ending::Code(0),
+            over: false,
+            time: Duration::ZERO,
+            cpu: Duration::ZERO,
+            peak_rss_bytes: 0,
+            end_rss_bytes: None,
+            collector: blocks.map(|blocks| Collector { blocks, ..Collector::default() }),
+            last_words: String::new(),
+            preload_refused: None,
+        }
+    }
+
+    fn proof(text: &str, seen: &Seen, blocks: Option<u64>) -> Result<String, Unproved> {
+        prove(Allocators::parse(text).unwrap(), seen, &run(blocks))
+    }
+
+    #[test]
+    fn malloc_is_glibcs_by_its_whole_name() {
+        assert_eq!(proof("glibc", &seen("/lib/libc.so.6"), None).unwrap(), "malloc is in libc.so.6");
+        assert_eq!(proof("glibc", &seen("/lib/ld-musl-x86_64.so.1"), None), Err(Unproved::Musl("/lib/ld-musl-x86_64.so.1".into())));
+        assert_eq!(proof("glibc", &seen("/lib/libcrypto.so.3"), None), Err(Unproved::Other("/lib/libcrypto.so.3".into())));
+        assert_eq!(proof("glibc", &Seen::default(), None), Err(Unproved::Unseen(Unseen::NotSeen)));
+    }
+
+    #[test]
+    fn what_the_loader_says_comes_before_what_is_loaded() {
+        let mut seen = seen("/lib/libc.so.6");
+        assert_eq!(proof("jemalloc", &seen, None), Err(Unproved::Other("/lib/libc.so.6".into())));
+        seen.loaded = vec!["/opt/libjemalloc.so.2".into()];
+        assert_eq!(
+            proof("jemalloc", &seen, None).unwrap_err().to_string(),
+            "not in use: malloc is in /lib/libc.so.6, though /opt/libjemalloc.so.2 is loaded"
+        );
+        let refused = Run { preload_refused: Some("ld.so: object …: ignored.".into()), ..run(None) };
+        let why = prove(Allocators::parse("jemalloc").unwrap(), &seen, &refused).unwrap_err();
+        assert_eq!(why.to_string(), "not in use: malloc is in /lib/libc.so.6; ld.so: object …: ignored.");
+    }
+
+    #[test]
+    fn arenas_are_as_told_and_not_more() {
+        let of = |count, most| Seen { glibc: Some(Arenas { count, most }), ..seen("/lib/libc.so.6") };
+        assert!(proof("arena-max=2", &of(2, Some(2)), None).is_ok());
+        assert_eq!(proof("arena-max=2", &of(3, Some(2)), None), Err(Unproved::MoreArenas(3)));
+        assert_eq!(proof("arena-max=2", &of(1, Some(0)), None), Err(Unproved::Arenas(0)));
+        assert_eq!(proof("arena-max=2", &of(1, None), None), Err(Unproved::NoArenas));
+        assert_eq!(proof("arena-max=2", &seen("/lib/libc.so.6"), None), Err(Unproved::NoArenas));
+    }
+
+    #[test]
+    fn python_says_which_blocks_it_has() {
+        let (none, segments) = (seen("/lib/libc.so.6"), Seen { segments: 3, ..seen("/lib/libc.so.6") });
+        for (text, seen, blocks, wanted) in [
+            ("malloc", &none, Some(0), None),
+            ("malloc", &none, Some(9), Some(Unproved::Blocks(9))),
+            ("malloc", &none, None, Some(Unproved::NoPython)),
+            ("pymalloc", &none, Some(9), None),
+            ("pymalloc", &none, Some(0), Some(Unproved::NoBlocks)),
+            ("pymalloc", &segments, Some(9), Some(Unproved::Segments(3))),
+            ("mimalloc", &segments, Some(9), None),
+            ("mimalloc", &none, Some(9), Some(Unproved::NoSegments)),
+            ("mimalloc", &segments, Some(0), Some(Unproved::NoBlocks)),
+        ] {
+            assert_eq!(proof(text, seen, blocks).err(), wanted, "{text} {blocks:?}");
+        }
+        // Segments of the library are not Python's.
+        let library = Seen { segments: 3, ..seen("/lib/libmimalloc.so.2.0") };
+        assert_eq!(proof("mimalloc+pymalloc", &library, Some(9)).err(), None);
+    }
+
+    #[test]
+    fn what_starts_python_is_told_apart_from_it() {
+        let shell = Seen { python: false, executable: "/usr/bin/dash".into(), ..seen("/lib/libc.so.6") };
+        assert_eq!(proof("glibc", &shell, Some(9)).unwrap(), "malloc is in libc.so.6, as dash has it, which starts or holds Python");
+        assert_eq!(proof("glibc", &shell, None).unwrap(), "malloc is in libc.so.6");
     }
 }

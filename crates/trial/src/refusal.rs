@@ -56,8 +56,7 @@ impl Allocators {
         let shown = || called.path.display().to_string();
         let refused = match called.ignores_environment() {
             Some(option) => Err(AllocatorError::Ignored(option)),
-            None => accepts(called, choice, program)
-                .map_err(|words| AllocatorError::NotInPython { python: shown(), choice, words }),
+            None => accepts(called, choice, program).map_err(|words| AllocatorError::NotInPython { python: shown(), choice, words }),
         };
         match refused {
             Ok(()) => Ok(self),
@@ -189,5 +188,52 @@ fn machine_name(machine: u16) -> String {
         183 => "for AArch64".into(),
         243 => "for RISC-V".into(),
         other => format!("for machine {other}"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rights_that_are_ours_already_change_nothing() {
+        let us = (1000, 1000);
+        assert_eq!(other_rights(0o4755, (0, 0), false, us), Some("it is setuid"));
+        assert_eq!(other_rights(0o4755, us, false, us), None);
+        assert_eq!(other_rights(0o2755, (0, 0), false, us), Some("it is setgid"));
+        assert_eq!(other_rights(0o2755, (0, 1000), false, us), None);
+        assert_eq!(other_rights(0o2745, (0, 0), false, us), None, "mandatory locks");
+        assert_eq!(other_rights(0o755, (0, 0), true, us), Some("it has file capabilities"));
+        assert_eq!(other_rights(0o4755, (0, 0), true, (0, 0)), None);
+        assert_eq!(other_rights(0o755, (0, 0), false, us), None);
+    }
+
+    #[test]
+    fn file_capabilities_are_seen() {
+        let scratch = testbed::Scratch::new().unwrap();
+        let file = scratch.path().join("program");
+        std::fs::copy("/bin/true", &file).unwrap();
+        assert!(!has_capabilities(&file) && !has_capabilities(Path::new("/nowhere")));
+        // `struct vfs_cap_data` of revision 2 (Linux's include/uapi/linux/capability.h): CAP_NET_BIND_SERVICE, permitted.
+        let mut value = vec![0u8; 20];
+        value[3] = 2;
+        value[5] = 1 << 2;
+        match rustix::fs::setxattr(&file, "security.capability", &value, rustix::fs::XattrFlags::empty()) {
+            Ok(()) => assert!(has_capabilities(&file)),
+            Err(e) => println!("left out: no capabilities can be given to a file here: {e}"),
+        }
+    }
+
+    #[test]
+    fn what_is_no_elf_file_is_left_to_the_kernel() {
+        let scratch = testbed::Scratch::new().unwrap();
+        let file = scratch.path().join("program");
+        for bytes in [&b""[..], b"\x7fELF", b"#!/bin/sh\n", &[0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 62, 0]] {
+            std::fs::write(&file, bytes).unwrap();
+            assert_eq!(check_file(&file, true), Ok(()), "{bytes:?}");
+        }
+        assert_eq!(check_file(&scratch.path().join("none"), true), Ok(()));
+        assert_eq!(check_file(scratch.path(), true), Ok(()));
     }
 }

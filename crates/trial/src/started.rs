@@ -68,8 +68,7 @@ impl Called {
     pub(crate) fn ignores_environment(&self) -> Option<String> {
         let mut words = self.arguments.iter();
         while let Some(word) = words.next() {
-            let Some(letters) = word.as_bytes().strip_prefix(b"-") else { return None };
-            match letters {
+            match word.as_bytes().strip_prefix(b"-")? {
                 // A program on stdin, or the end of the options.
                 [] | b"-" => return None,
                 b"-check-hash-based-pycs" => {
@@ -198,7 +197,8 @@ mod tests {
 
     #[test]
     fn options_that_ignore_the_environment() {
-        let of = |words: &[&str]| Called { path: "python3".into(), arguments: words.iter().map(Into::into).collect() }.ignores_environment();
+        let of =
+            |words: &[&str]| Called { path: "python3".into(), arguments: words.iter().map(Into::into).collect() }.ignores_environment();
         for (words, option) in [
             (&["-I"][..], "-I"),
             (&["-sE", "a.py"], "-E"),
@@ -208,7 +208,8 @@ mod tests {
         ] {
             assert_eq!(of(words).as_deref(), Some(option), "{words:?}");
         }
-        for words in [&["a.py", "-I"][..], &["-c", "pass", "-I"], &["-mx", "-E"], &["-", "-I"], &["--", "-I"], &["-W", "-I"], &["-WI"], &[]] {
+        for words in [&["a.py", "-I"][..], &["-c", "pass", "-I"], &["-mx", "-E"], &["-", "-I"], &["--", "-I"], &["-W", "-I"], &["-WI"], &[]]
+        {
             assert_eq!(of(words), None, "{words:?}");
         }
     }

@@ -50,6 +50,10 @@ pub struct Seen {
     pub segments: usize,
     /// Files with code in it, other than the executable.
     pub loaded: Vec<String>,
+    /// Its executable.
+    pub executable: String,
+    /// It has a Python in it, and is not what started one.
+    pub python: bool,
 }
 
 /// The arenas of glibc's malloc.
@@ -88,7 +92,7 @@ pub enum Unseen {
 
 impl Default for Seen {
     fn default() -> Seen {
-        Seen { malloc: Err(Unseen::NotSeen), glibc: None, segments: 0, loaded: Vec::new() }
+        Seen { malloc: Err(Unseen::NotSeen), glibc: None, segments: 0, loaded: Vec::new(), executable: String::new(), python: false }
     }
 }
 
@@ -111,6 +115,8 @@ impl Witness {
                 glibc: arenas(process, &mappings),
                 segments: segments(process, &mappings),
                 loaded: loaded(&mappings, &process.exe()),
+                executable: process.exe(),
+                python: mappings.iter().any(|m| m.exec && is_python(&m.path)),
             },
             Err(e) => Seen { malloc: Err(Unseen::Maps(e.to_string())), ..Seen::default() },
         }
@@ -119,10 +125,7 @@ impl Witness {
     fn malloc(&mut self, process: &Process, mappings: &[Mapping]) -> Result<String, Unseen> {
         let exe = process.exe();
         // A loader that was started as a program has a malloc of its own for the time before there is another.
-        let is_caller = |m: &Mapping| {
-            let name = file_name(&m.path);
-            (m.path == exe && !name.starts_with("ld-")) || name.starts_with("python") || name.starts_with("libpython")
-        };
+        let is_caller = |m: &Mapping| (m.path == exe && !file_name(&m.path).starts_with("ld-")) || is_python(&m.path);
         let mut callers: Vec<&Mapping> = mappings.iter().filter(|m| m.offset == 0 && m.inode != 0 && is_caller(m)).collect();
         callers.dedup_by(|a, b| a.path == b.path);
         let mut found: Vec<String> = Vec::new();
@@ -188,9 +191,7 @@ fn arenas(process: &Process, mappings: &[Mapping]) -> Option<Arenas> {
     if copied.is_empty() {
         return None;
     }
-    for (at, room) in aligned(mappings, ARENA_ALIGNMENT) {
-        copied.extend(copy(process, at, PAGE.min(room)));
-    }
+    copied.extend(aligned(process, mappings, ARENA_ALIGNMENT).map(|(at, page, _)| (at, page)));
     // The heads of the free lists lead to chunks that lead back.
     let within = |at: u64| {
         let i = mappings.partition_point(|m| m.end.0 <= at);
@@ -207,18 +208,22 @@ fn arenas(process: &Process, mappings: &[Mapping]) -> Option<Arenas> {
 
 /// Segments of a mimalloc, from their headers.
 fn segments(process: &Process, mappings: &[Mapping]) -> usize {
-    let places = aligned(mappings, SEGMENT_ALIGNMENT);
-    let copied: Vec<(Addr, Vec<u8>)> = places.filter_map(|(at, room)| copy(process, at, SEGMENT_HEADER.min(room))).collect();
+    let places = aligned(process, mappings, SEGMENT_ALIGNMENT);
+    let copied: Vec<(Addr, Vec<u8>)> = places.filter_map(|(at, _, room)| copy(process, at, SEGMENT_HEADER.min(room))).collect();
     mimalloc::Mimalloc::find(&image(&copied), mappings).map_or(0, |found| found.segments.len())
 }
 
-/// The addresses in anonymous memory that are so aligned, and how much of the mapping is behind each.
-fn aligned(mappings: &[Mapping], alignment: u64) -> impl Iterator<Item = (Addr, u64)> + '_ {
+/// The addresses in anonymous memory that are so aligned and where something was written, each with its page and how much of the mapping is
+/// behind it.
+fn aligned<'a>(process: &'a Process, mappings: &'a [Mapping], alignment: u64) -> impl Iterator<Item = (Addr, Vec<u8>, u64)> + 'a {
     let places = mappings.iter().filter(|m| is_anonymous(m)).flat_map(move |m| {
         let first = m.start.0.checked_next_multiple_of(alignment).unwrap_or(u64::MAX);
         (first..m.end.0).step_by(alignment as usize).map(|at| (Addr(at), m.end.0 - at))
     });
-    places.take(PLACES_MOST)
+    places.take(PLACES_MOST).filter_map(|(at, room)| {
+        let (_, page) = copy(process, at, PAGE.min(room))?;
+        page.iter().any(|byte| *byte != 0).then_some((at, page, room))
+    })
 }
 
 fn copy(process: &Process, at: Addr, len: u64) -> Option<(Addr, Vec<u8>)> {
@@ -240,6 +245,11 @@ fn loaded(mappings: &[Mapping], exe: &str) -> Vec<String> {
     files.sort();
     files.dedup();
     files
+}
+
+/// By its name: of the executable, also where a loader was started with it, or of the library.
+fn is_python(path: &str) -> bool {
+    ["python", "libpython"].iter().any(|start| file_name(path).starts_with(start))
 }
 
 /// Whether a file of this name is glibc's libc: `libc.so.6`, to 2.33 `libc-2.NN.so`.
