@@ -126,8 +126,8 @@ fn people_get_a_table_of_80_columns_and_a_sentence_each() {
         "\nglibc: the base (malloc is in libc",
         "\nmalloc: peak RSS +",
         "(noise ±",
-        "Python counts no blocks of its own",
-        "MALLOC_ARENA_MAX=2",
+        "Python has no block of its own",
+        "of at most 2 arenas)",
     ] {
         assert!(text.replace('\n', " ").contains(&part.replace('\n', " ")), "{part:?}: {text}");
     }
@@ -236,6 +236,8 @@ fn wrong_input_has_one_error() {
         (to(&["--gc", "off,threshold=1:2:3:4"], &["--", py]), 2, "is no setting"),
         (to(&["--gc", "off,default", "--allocators", "glibc,malloc"], &["--", py]), 2, "--allocators and --gc were given together"),
         (to(&["--allocators", "glibc,jmalloc"], &["--", py]), 2, "is no allocator"),
+        (to(&["--allocators", "glibc,jemalloc+arena-max=2"], &["--", py]), 2, "arena-max is a setting of glibc's malloc"),
+        (to(&["--allocators", "glibc,malloc"], &["--", py, "-I", "-c", "pass"]), 2, "ignores PYTHONMALLOC"),
         (to(&["--gc", "off,default", "--repeat", "4"], &["--", py]), 2, "from 5 runs of each on"),
         (to(&["--gc", "off,default", "--repeat", "0"], &["--", py]), 2, "0"),
         (to(&["--gc", "off,default", "--fail-over", "-1"], &["--", py]), 2, "-1"),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use report::compare::Comparison;
 use target::{Ending, TakeOptions, TargetError};
-use trial::{environment_of, fewest_runs, malloc_of, prove, Allocators, Order, Program, Run, Setting, Stop, TrialError, Trials, Way};
+use trial::{fewest_runs, prove, Allocators, Order, Program, Run, Seen, Setting, Stop, TrialError, Trials, Way, Witness};
 
 use super::imports::trouble;
 use crate::cli::{Compare, Dimension};
@@ -27,9 +27,6 @@ const FAILURES_MOST: usize = 3;
 /// And one that never ran to its end, so often.
 const FAILURES_AT_FIRST: usize = 2;
 
-/// The file that malloc is in, and the environment, of a process at its end: read once.
-type Seen = (Result<String, String>, Vec<(String, String)>);
-
 /// A variant and its runs.
 #[derive(Debug)]
 struct Trial {
@@ -38,7 +35,6 @@ struct Trial {
     way: Way,
     allocators: Option<Allocators>,
     runs: Vec<Run>,
-    seen: Option<Seen>,
     proof: Option<Result<String, String>>,
     failed: Option<String>,
     failures: usize,
@@ -85,7 +81,7 @@ fn seed() -> Result<u32, Trouble> {
 
 /// Runs them, and says why not all rounds were run.
 fn rounds(trials: &Trials, dimension: Dimension, variants: &mut [Trial], repeat: usize, seed: u32) -> Result<Option<String>, Trouble> {
-    let mut order = Order::new(seed);
+    let (mut order, mut witness) = (Order::new(seed), Witness::default());
     let progress = Progress::start("running each variant once");
     let (began, mut done) = (Instant::now(), 0u32);
     for round in 0..=repeat {
@@ -94,7 +90,7 @@ fn rounds(trials: &Trials, dimension: Dimension, variants: &mut [Trial], repeat:
             let Some(variant) = variants.get_mut(which).filter(|v| !v.is_given_up()) else { continue };
             let left = (repeat - round) * turns + turns.saturating_sub(turn);
             progress.step(words(round, repeat, &variant.name, began.elapsed(), done, left));
-            one(trials, variant, dimension, round == 0)?;
+            one(trials, &mut witness, variant, dimension, round == 0)?;
             done += 1;
             if trials.stopped() {
                 return Ok(Some(match round {
@@ -122,12 +118,11 @@ fn words(round: usize, repeat: usize, name: &str, spent: Duration, done: u32, le
 }
 
 /// One run of one variant.
-fn one(trials: &Trials, variant: &mut Trial, dimension: Dimension, is_first: bool) -> Result<(), Trouble> {
-    // A Python's file is read for it, which takes a while: not in each run.
-    let (wanted, mut seen) = (variant.allocators.is_some() && variant.seen.is_none(), None);
+fn one(trials: &Trials, witness: &mut Witness, variant: &mut Trial, dimension: Dimension, is_first: bool) -> Result<(), Trouble> {
+    let mut seen = Seen::default();
     let ran = trials.run(&variant.program, &variant.way, |process| {
-        if wanted {
-            seen = Some((malloc_of(process), environment_of(process)));
+        if variant.allocators.is_some() {
+            seen = witness.look(process);
         }
     });
     if trials.stopped() {
@@ -149,12 +144,8 @@ fn one(trials: &Trials, variant: &mut Trial, dimension: Dimension, is_first: boo
         variant.fails(failure(&run));
         return Ok(());
     }
-    variant.seen = variant.seen.take().or(seen);
     let proof = match (variant.allocators, dimension) {
-        (Some(chosen), _) => match &variant.seen {
-            Some((malloc, environment)) => prove(chosen, malloc, environment, run.collector.as_ref()),
-            None => Err("it was not seen at its end".into()),
-        },
+        (Some(chosen), _) => prove(chosen, &seen, &run).map_err(|e| e.to_string()),
         (_, Dimension::Collector) => reached(&variant.way.collector, &run),
         _ => Ok(run.collector.map_or(String::new(), |c| format!("CPython {}", c.release.map(|n| n.to_string()).join(".")))),
     };

@@ -21,7 +21,7 @@ pub(super) fn planned(args: &Compare, dimension: Dimension, name: &str) -> Resul
                 let advice = "exuvia compare --allocators glibc,arena-max=2,malloc -- python3 app.py";
                 Trouble::usage(format!("the allocator {name} cannot be used"), e.to_string(), advice)
             };
-            let chosen = Allocators::parse(name).map_err(cannot)?;
+            let chosen = Allocators::parse(name).and_then(|chosen| chosen.for_program(&program)).map_err(cannot)?;
             program.env = chosen.environment().map_err(cannot)?;
             allocators = Some(chosen);
         }
@@ -34,7 +34,7 @@ pub(super) fn planned(args: &Compare, dimension: Dimension, name: &str) -> Resul
         Dimension::Commands if args.against.iter().any(|command| command == name) => program.argv = words(name)?,
         Dimension::Commands => {}
     }
-    Ok(Trial { name: name.into(), program, way, allocators, runs: Vec::new(), seen: None, proof: None, failed: None, failures: 0 })
+    Ok(Trial { name: name.into(), program, way, allocators, runs: Vec::new(), proof: None, failed: None, failures: 0 })
 }
 
 /// A command in the words of a shell.
