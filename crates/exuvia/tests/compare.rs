@@ -5,7 +5,7 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use common::{exuvia, python, ran, run, Ran};
 use nix::sys::signal::{kill, Signal};
@@ -252,5 +252,155 @@ fn wrong_input_has_one_error() {
         let refused = ran(exuvia().arg("compare").args(&words).current_dir(Path::new("/")));
         let lines = refused.refused(code).join("\n");
         assert!(lines.contains(wanted), "{words:?}: {lines}");
+    }
+}
+
+fn git(folder: &Path, words: &[&str]) -> String {
+    let config = ["-c", "user.name=N", "-c", "user.email=n@example.invalid", "-c", "commit.gpgsign=false"];
+    let ran = ran(Command::new("git").args(config).args(words).current_dir(folder).env("LC_ALL", "C"));
+    assert_eq!(ran.code, Some(0), "{words:?}: {ran:#?}");
+    ran.stdout
+}
+
+/// A repository with three states of a package: 8 MiB, 40 MiB, and 72 MiB that are not committed; a program in a folder that the first
+/// commit has not.
+fn repository(folder: &Path) {
+    let state = |mib: u32| std::fs::write(folder.join("src/pkg.py"), format!("held = bytearray({mib} << 20)\n")).unwrap();
+    git(folder, &["init", "-q", "."]);
+    std::fs::create_dir_all(folder.join("src")).unwrap();
+    state(8);
+    git(folder, &["add", "."]);
+    git(folder, &["commit", "-q", "-m", "first"]);
+    git(folder, &["tag", "first"]);
+    std::fs::create_dir_all(folder.join("tools")).unwrap();
+    std::fs::write(folder.join("tools/app.py"), "import pkg\n").unwrap();
+    git(folder, &["add", "."]);
+    git(folder, &["commit", "-q", "-m", "second"]);
+    git(folder, &["tag", "second"]);
+    state(40);
+    git(folder, &["commit", "-q", "-a", "-m", "third"]);
+    state(72);
+}
+
+/// Where a comparison's own folders would be left.
+fn left(folder: &Path) -> usize {
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+#[test]
+fn revisions_are_run_side_by_side_and_the_working_tree_stays_as_it_is() {
+    // Of git and paths; what a Python tells of its modules is the same in each release.
+    let scratch = Scratch::new().unwrap();
+    let (top, temporary) = (scratch.path().join("shop"), scratch.path().join("temporary"));
+    [&top, &temporary].iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
+    repository(&top);
+    // A hook would be one more program that runs.
+    let hook = top.join(".git/hooks/post-checkout");
+    std::fs::write(&hook, format!("#!/bin/sh\ntouch {}\n", scratch.path().join("hooked").display())).unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let before = (git(&top, &["status", "--porcelain", "--branch"]), git(&top, &["worktree", "list"]));
+    let ask = |words: &[&str], python_path: &str| {
+        let mut command = exuvia();
+        command.args(["compare", "--json", "--repeat", "6"]).args(words).current_dir(top.join("tools"));
+        ran(command.env("PYTHONPATH", python_path).env("TMPDIR", &temporary))
+    };
+    let src = top.join("src");
+    let app = top.join("tools/app.py");
+    for (python_path, app) in [(src.to_str().unwrap(), "app.py"), ("../src", app.to_str().unwrap())] {
+        let answer = json(&ask(&["--revisions", "second,HEAD,.", "--", this_python(), app], python_path));
+        let peaks: Vec<f64> = answer["variants"].as_array().unwrap().iter().map(|v| mib(&v["peak_rss_bytes"]["median"])).collect();
+        assert!((27.0..37.0).contains(&(peaks[1] - peaks[0])) && (27.0..37.0).contains(&(peaks[2] - peaks[1])), "{answer:#}");
+        assert!(answer["variants"][0]["proof"].as_str().unwrap().starts_with("commit "), "{answer:#}");
+        assert_eq!(answer["notes"].as_array().unwrap().len(), 0, "{answer:#}");
+    }
+    // What comes from the working tree all the same is no revision's.
+    let script = format!("import sys; sys.path.insert(0, {src:?}); import pkg");
+    let answer = json(&ask(&["--revisions", "HEAD,HEAD~0", "--", this_python(), "-c", &script], ""));
+    for variant in answer["variants"].as_array().unwrap() {
+        let verdict = variant["verdict"].as_str().unwrap();
+        assert!(verdict.contains("pkg was imported from the working tree") && verdict.starts_with("no verdict"), "{verdict}");
+    }
+    let notes = answer["notes"].to_string();
+    assert!(notes.contains("uncommitted changes") && notes.contains("HEAD and HEAD~0 are the same commit"), "{notes}");
+    for (revisions, wanted) in
+        [("HEAD,nope", "nope names no commit"), ("HEAD,--all", "--all names no commit"), ("HEAD,first", "tools/ is not a folder in first")]
+    {
+        let refused = ask(&[&format!("--revisions={revisions}"), "--", this_python(), "app.py"], "");
+        assert!(refused.refused(2).join(" ").contains(wanted), "{refused:#?}");
+    }
+    let nowhere = ran(exuvia()
+        .args(["compare", "--revisions", "a,b", "--", this_python()])
+        .current_dir(&temporary)
+        .env("GIT_CEILING_DIRECTORIES", scratch.path()));
+    assert!(nowhere.refused(2).join(" ").contains("in no working tree of git"), "{nowhere:#?}");
+    let gitless = ran(exuvia().args(["compare", "--revisions", "a,b", "--", this_python()]).current_dir(&top).env("PATH", &temporary));
+    assert!(gitless.refused(2).join(" ").contains("git cannot be started"), "{gitless:#?}");
+
+    // Also after an end before the end.
+    let waits = format!("open({:?}, 'w').close(); import time; time.sleep(600)", scratch.path().join("begun"));
+    let mut command = exuvia();
+    command.args(["compare", "--revisions", "HEAD,second", "--", this_python(), "-c", &waits]).current_dir(&top).env("TMPDIR", &temporary);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !scratch.path().join("begun").exists() {
+        std::thread::yield_now();
+    }
+    assert_eq!(git(&top, &["worktree", "list"]).lines().count(), 3);
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.code() == Some(3) && String::from_utf8_lossy(&output.stderr).contains("no run came to its end"), "{output:?}");
+
+    assert_eq!((git(&top, &["status", "--porcelain", "--branch"]), git(&top, &["worktree", "list"])), before);
+    assert!(
+        left(&temporary) == 0 && !scratch.path().join("hooked").exists(),
+        "{:?}",
+        std::fs::read_dir(&temporary).unwrap().collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_function_in_a_process_of_its_own_leaves_no_memory_behind() {
+    // The script that calls it is tested with each release in crate trial.
+    let scratch = Scratch::new().unwrap();
+    let work = "def build(n):\n    used = bytearray(n << 20)\n    kept = [used]\n    kept.append(kept)\n    return [1] * 9\ndef local(n): return lambda: n\ndef dies(n):\n    import os\n    os.abort()\n";
+    std::fs::write(scratch.path().join("work.py"), work).unwrap();
+    let ask = |words: &[&str]| {
+        ran(exuvia()
+            .args(["compare", "--python", this_python(), "--repeat", REPEAT])
+            .args(words)
+            .current_dir(scratch.path())
+            .env("COLUMNS", "80"))
+    };
+    // A cycle holds 96 MiB: inside they stay until the collector comes.
+    let answer = json(&ask(&["--json", "--isolate", "work:build", "--input", "96"]));
+    let [inside, apart] = answer["variants"].as_array().unwrap().as_slice() else { panic!("{answer:#}") };
+    assert_eq!((&inside["name"], &apart["name"]), (&"inside".into(), &"in a process of its own".into()));
+    for figure in ["peak_rss_bytes", "after_rss_bytes"] {
+        let less = mib(&inside[figure]["median"]) - mib(&apart[figure]["median"]);
+        assert!(apart[figure]["differs"] == true && (80.0..100.0).contains(&less), "{figure}: {answer:#}");
+    }
+    let held = mib(&inside["collected_rss_bytes"]["median"]) - mib(&inside["before_rss_bytes"]["median"]);
+    assert!(held < 20.0 && mib(&apart["child_peak_rss_bytes"]["median"]) > 96.0, "{answer:#}");
+    assert!(apart["verdict"].as_str().unwrap().starts_with("peak RSS −") && inside["seconds"]["median"].as_f64() > Some(0.0), "{answer:#}");
+    let shown = ask(&["--isolate", "work.py:build", "--input", "[8][0]", "--start", "fork"]);
+    let text = shown.answered();
+    for part in ["work.py:build\n", "collected", "inside: the base", "started by fork", "the transfer: 0 B there and "] {
+        assert!(text.replace('\n', " ").contains(part.trim_end()), "{part}: {text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    for (words, code, wanted) in [
+        (&["--isolate", "work:local", "--input", "1"][..], 3, "what the function returns cannot be pickled"),
+        (&["--isolate", "work:dies", "--input", "1"], 3, "signal 6 ended it"),
+        (&["--isolate", "work:build"], 3, "the function fails"),
+        (&["--isolate", "work:build", "--input", "1 +"], 3, "--input cannot be evaluated"),
+        (&["--isolate", "work:nope"], 3, "there is no such function"),
+        (&["--isolate", "nowork:build"], 3, "the module cannot be imported"),
+        (&["--isolate", "work"], 2, "names no function"),
+        (&["--isolate", "nowhere.py:build"], 2, "there is no such file"),
+        (&["--isolate", "work:build", "--", "python3"], 2, "beside --isolate"),
+        (&["--isolate", "work:build", "--gc", "default,off"], 2, "--gc and --isolate were given together"),
+        (&["--gc", "default,off", "--input", "1", "--", "python3"], 2, "--isolate"),
+    ] {
+        let refused = ask(words);
+        assert!(refused.refused(code).join("\n").contains(wanted), "{words:?}: {refused:#?}");
     }
 }

@@ -1,8 +1,8 @@
 """Set up in a program under trial by PYTHONPATH: sets the cyclic collector as the trial asks and counts what it does.
 
 Holds: the collector's setting (EXUVIA_TRIAL_GC), its time and number of collections, written to a file for each process in the
-folder EXUVIA_TRIAL_RECORDS. Never: stays in sys.path, hides the machine's own sitecustomize, keeps a file open (a program that
-closes all descriptors would get ours under another file's number).
+folder EXUVIA_TRIAL_RECORDS; a module that came from the folder EXUVIA_TRIAL_ASTRAY, written there too. Never: stays in sys.path,
+hides the machine's own sitecustomize, keeps a file open (a program that closes all descriptors would get ours under another's number).
 Sources: gc.callbacks, site, os.register_at_fork in the library's documentation.
 """
 
@@ -71,13 +71,38 @@ def _begin():
             freezes = False
             gc.freeze()
 
+    astray = os.environ.get("EXUVIA_TRIAL_ASTRAY")
+
+    def look_for_strays():
+        """A revision is run from a folder of its own: what was imported from the user's working tree all the same is another one's."""
+        here = os.path.realpath(os.environ.get("EXUVIA_TRIAL_HERE", "/")) + os.sep
+        packages = (here, os.path.realpath(sys.prefix) + os.sep, os.path.realpath(sys.base_prefix) + os.sep)
+        for name, module in sorted(sys.modules.items()):
+            file = getattr(module, "__dict__", {}).get("__file__")
+            if not isinstance(file, str):
+                continue
+            file = os.path.realpath(file)
+            if file.startswith(astray + os.sep) and not file.startswith(packages) and "site-packages" not in file.split(os.sep):
+                with open(folder + "/astray", "w", encoding="utf-8", errors="replace") as found:
+                    found.write(name)
+                return
+
+    def end():
+        write()
+        if astray:
+            try:
+                look_for_strays()
+            except Exception:
+                # The interpreter is being torn down, or a module is no module: nothing is told.
+                pass
+
     if setting == "off":
         gc.disable()
     elif setting.startswith("threshold="):
         gc.set_threshold(*map(int, setting[len("threshold="):].split(",")))
     gc.callbacks.append(told)
     os.register_at_fork(before=freeze_before_fork, after_in_child=forked)
-    atexit.register(write)
+    atexit.register(end)
     write()
 
 

@@ -2,17 +2,19 @@
 //!
 //! Holds: [`Trials`] (where runs happen), [`Program`] and [`Run`] (what was run and what came of it), [`Setting`] and [`Collector`] (the
 //! cyclic collector during it), [`Allocators`], [`Witness`] and [`prove`] (the allocators during it, and whether they were in use),
-//! [`Order`] (which variant is run when), [`summary`] and [`verdict`] (whether a difference is more than noise).
+//! [`Repository`] (revisions as folders), [`Call`] (a function, called here or apart), [`Order`] (which variant is run when), [`summary`] and [`verdict`] (whether a difference is more than noise).
 //! Never does: walk a heap, print, decide what is compared.
 
 #![forbid(unsafe_code)]
 
 mod allocator;
 mod collector;
+mod isolated;
 mod noise;
 mod order;
 mod proof;
 mod refusal;
+mod revision;
 mod run;
 mod started;
 mod stop;
@@ -24,9 +26,11 @@ pub const IMPORTS: &str = include_str!("../python/imports.py");
 
 pub use allocator::{AllocatorError, Allocators, Library, PythonMalloc};
 pub use collector::{Collector, Setting};
+pub use isolated::{Call, CallCost, CallWay, Refused, RefusedKind};
 pub use noise::{fewest_runs, summary, verdict, Summary, Verdict};
 pub use order::Order;
 pub use proof::{prove, Unproved};
+pub use revision::{Checkout, Repository, RevisionError};
 pub use run::{Program, Run, Way};
 pub use stop::Stop;
 pub use trials::{TrialError, Trials};

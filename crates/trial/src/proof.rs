@@ -168,6 +168,7 @@ mod tests {
             peak_rss_bytes: 0,
             end_rss_bytes: None,
             collector: blocks.map(|blocks| Collector { blocks, ..Collector::default() }),
+            astray: None,
             last_words: String::new(),
             preload_refused: None,
         }

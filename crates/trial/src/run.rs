@@ -8,7 +8,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,8 @@ pub struct Run {
     pub end_rss_bytes: Option<u64>,
     /// What its collectors did; `None` where no Python told.
     pub collector: Option<Collector>,
+    /// A module that it imported from the working tree, although a [`crate::Checkout`] was run.
+    pub astray: Option<String>,
     /// The last of what it wrote to stderr.
     pub last_words: String,
     /// What the loader said there of a library in LD_PRELOAD that it could not load.
@@ -137,6 +139,7 @@ impl Trials {
             peak_rss_bytes: peak.max(end.unwrap_or_default()).max(after_us(usage.peak_rss_bytes, peak)),
             end_rss_bytes: end,
             collector: Collector::read(&records, pid),
+            astray: astray(&records.join("astray")),
             last_words: last_words(&mut words),
             preload_refused: preload_refused(&mut words),
         };
@@ -175,6 +178,16 @@ fn field(pid: i32, file: &str, name: &str) -> Option<u64> {
     File::open(format!("/proc/{pid}/{file}")).ok()?.take(STATUS_MOST).read_to_string(&mut text).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix(name))?;
     value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Written by the program, so it may be anything.
+fn astray(path: &Path) -> Option<String> {
+    let mut bytes = Vec::new();
+    if !path.symlink_metadata().ok()?.is_file() {
+        return None;
+    }
+    File::open(path).ok()?.take(LAST_WORDS_MOST).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The loader speaks before the program does (`do_preload` in glibc's elf/rtld.c).

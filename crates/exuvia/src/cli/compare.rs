@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::duration;
 use crate::trouble::Trouble;
@@ -16,13 +16,19 @@ use crate::trouble::Trouble;
 /// comparison together finds it (5 % chance to err), from 1 % of memory and 2 % of time on; noise is how far it may be off. Each
 /// allocator is proved to be in use by the process, by the word through which it calls malloc; what is not proved has no verdict. A
 /// variant that crashes is a row with its reason. What the programs print is dropped.
+///
+/// A revision is checked out into a folder of its own for as long as it takes (a worktree of git's; yours is not touched), and the
+/// program is run there: arguments and PYTHONPATH that name your working tree name that folder, and where a module was imported from
+/// yours all the same (an editable installation), there is no verdict. Files that git does not know, and submodules, are not there.
+/// --isolate calls a function once in each fresh process: there, and in a process of its own by multiprocessing.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   exuvia compare --allocators glibc,malloc -- python3 -c 'x = [[0]] * 9999'
   exuvia compare --gc default,off -- python3 -c 'x = [[n] for n in range(99)]'
-  exuvia compare --against 'python3 -S -c pass' -- python3 -c pass")]
-#[command(override_usage = "exuvia compare [OPTIONS] -- PROGRAM [ARGUMENT]...")]
+  exuvia compare --against 'python3 -S -c pass' -- python3 -c pass
+  exuvia compare --isolate json:loads --input '\"[1, 2, 3]\"'")]
+#[command(override_usage = "exuvia compare [OPTIONS] -- PROGRAM [ARGUMENT]...\n       exuvia compare [OPTIONS] --isolate MODULE:FUNCTION")]
 pub(crate) struct Compare {
     /// glibc, arena-max=N, pymalloc, malloc, mimalloc, jemalloc, tcmalloc; joined: jemalloc+malloc
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
@@ -36,6 +42,21 @@ pub(crate) struct Compare {
     /// Another command, in the words of a shell (quotes, no variables), against the one behind `--`; may be given again
     #[arg(long, value_name = "COMMAND")]
     pub(crate) against: Vec<String>,
+    /// Revisions of the git repository that this folder is in: v1.2,HEAD; `.` is the working tree as it is
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) revisions: Vec<String>,
+    /// A function, called in the process itself and in one of its own: package.module:function or file.py:function
+    #[arg(long, value_name = "FUNCTION")]
+    pub(crate) isolate: Option<String>,
+    /// With --isolate: what the function is called with: JSON, or an expression with the module's names [default: nothing]
+    #[arg(long, value_name = "EXPRESSION", requires = "isolate")]
+    pub(crate) input: Option<String>,
+    /// With --isolate: how a process of its own is started
+    #[arg(long, value_enum, default_value_t = StartBy::Spawn, requires = "isolate")]
+    pub(crate) start: StartBy,
+    /// With --isolate: the interpreter
+    #[arg(long, value_name = "PATH", default_value = "python3", requires = "isolate")]
+    pub(crate) python: OsString,
     /// Measured runs of each variant [default: 9, more for many variants]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeat: Option<u32>,
@@ -56,6 +77,24 @@ pub(crate) struct Compare {
     pub(crate) program: Vec<OsString>,
 }
 
+/// How multiprocessing starts a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StartBy {
+    /// A fresh interpreter, which imports the module again
+    Spawn,
+    /// A copy of the process, which shares its memory until one of them writes
+    Fork,
+}
+
+/// A function, by where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Function {
+    /// The module's name, or the file.
+    pub(crate) place: String,
+    pub(crate) is_file: bool,
+    pub(crate) name: String,
+}
+
 /// What is varied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dimension {
@@ -63,18 +102,28 @@ pub(crate) enum Dimension {
     Collector,
     Pythons,
     Commands,
+    Revisions,
+    Isolation,
 }
+
+/// The variants of `--isolate`.
+const ISOLATED: [&str; 2] = [INSIDE, "in a process of its own"];
+/// The first of them.
+pub(crate) const INSIDE: &str = "inside";
 
 const TRY: &str = "exuvia compare --allocators glibc,malloc -- python3 app.py";
 
 impl Compare {
     /// What is varied, and the names of the variants; the first is the base.
     pub(crate) fn variants(&self) -> Result<(Dimension, Vec<String>), Trouble> {
+        let isolated: Vec<String> = self.isolate.iter().flat_map(|_| ISOLATED.map(String::from)).collect();
         let all = [
             (Dimension::Allocators, "--allocators", &self.allocators),
             (Dimension::Collector, "--gc", &self.gc),
             (Dimension::Pythons, "--pythons", &self.pythons),
             (Dimension::Commands, "--against", &self.against),
+            (Dimension::Revisions, "--revisions", &self.revisions),
+            (Dimension::Isolation, "--isolate", &isolated),
         ];
         let given: Vec<_> = all.into_iter().filter(|(_, _, names)| !names.is_empty()).collect();
         let (dimension, names) = match given.as_slice() {
@@ -90,8 +139,18 @@ impl Compare {
                 return Err(Trouble::usage(format!("{} were given together", options.join(" and ")), why, TRY));
             }
         };
-        if self.program.is_empty() {
-            return Err(Trouble::usage("no program was named", "exuvia compare runs one under several variants", TRY));
+        match (dimension, self.program.is_empty()) {
+            (Dimension::Isolation, true) => {}
+            (Dimension::Isolation, false) => {
+                let why = "--isolate calls a function in a fresh interpreter, and runs no other program";
+                return Err(Trouble::usage(
+                    "a program was named beside --isolate",
+                    why,
+                    "exuvia compare --isolate module:function --python python3",
+                ));
+            }
+            (_, true) => return Err(Trouble::usage("no program was named", "exuvia compare runs one under several variants", TRY)),
+            (_, false) => {}
         }
         let mut names = names.to_vec();
         if dimension == Dimension::Commands {
@@ -105,6 +164,22 @@ impl Compare {
             return Err(Trouble::usage(format!("the variant {name} is named twice"), "each is run --repeat times anyway", TRY));
         }
         Ok((dimension, names))
+    }
+
+    /// The function of `--isolate`.
+    pub(crate) fn function(&self) -> Result<Function, Trouble> {
+        const FORM: &str = "exuvia compare --isolate module:function, or file.py:function";
+        let word = self.isolate.as_deref().unwrap_or_default();
+        // A file may have colons in its name, a function not.
+        let Some((place, name)) = word.rsplit_once(':').filter(|(place, name)| !place.is_empty() && !name.is_empty()) else {
+            let why = "a function is written as module:function or file.py:function";
+            return Err(Trouble::usage(format!("--isolate {word} names no function"), why, FORM));
+        };
+        let is_file = place.ends_with(".py") || place.contains('/');
+        if is_file && !std::path::Path::new(place).is_file() {
+            return Err(Trouble::usage(format!("cannot import {place}"), "there is no such file", FORM));
+        }
+        Ok(Function { place: place.into(), is_file, name: name.into() })
     }
 }
 

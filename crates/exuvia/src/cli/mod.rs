@@ -25,6 +25,8 @@ use memory::Addr;
 use self::chosen::{named, named_or_several};
 pub(crate) use self::chosen::{Chosen, Core, Named, Places};
 pub(crate) use self::compare::{Compare, Dimension};
+#[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), allow(unused_imports))]
+pub(crate) use self::compare::{StartBy, INSIDE};
 pub(crate) use self::containers::Containers;
 pub(crate) use self::counts::{Finalizers, Refcounts};
 pub(crate) use self::diff::{shown, Compared, Diff};

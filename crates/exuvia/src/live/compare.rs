@@ -5,14 +5,17 @@
 //! round has an order of its own, so that nothing that comes and goes with time, and no neighbour, falls on one variant.
 
 mod figures;
+mod isolate;
 mod plan;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use report::compare::Comparison;
 use target::{Ending, TakeOptions, TargetError};
 use trial::{fewest_runs, prove, Allocators, Order, Program, Run, Seen, Setting, Stop, TrialError, Trials, Way, Witness};
 
+use self::plan::Plan;
 use super::imports::trouble;
 use crate::cli::{Compare, Dimension};
 use crate::live::refusals;
@@ -34,7 +37,12 @@ struct Trial {
     program: Program,
     way: Way,
     allocators: Option<Allocators>,
-    runs: Vec<Run>,
+    /// What it is, where that is known before it runs.
+    known: Option<String>,
+    /// Where the function that is called apart has its figures written.
+    answer: Option<PathBuf>,
+    /// Of each figure.
+    runs: Vec<Vec<Option<f64>>>,
     proof: Option<Result<String, String>>,
     failed: Option<String>,
     failures: usize,
@@ -65,14 +73,27 @@ pub(crate) fn compare(args: &Compare, dimension: Dimension, names: &[String]) ->
     let seed = args.seed.map_or_else(seed, Ok)?;
     let stop = Stop::catch();
     let trials = Trials::new(TakeOptions::default().guardian, stop).map_err(trouble)?;
-    let mut variants = names.iter().map(|name| plan::planned(args, dimension, name)).collect::<Result<Vec<Trial>, Trouble>>()?;
+    // Dropped before the folder that they are in.
+    let mut plan = Plan::new(args, dimension, trials.folder());
+    let mut variants = Vec::new();
+    for name in names {
+        variants.push(plan.variant(name)?);
+        if trials.stopped() {
+            return Err(nothing_ran(args, &variants, true));
+        }
+    }
     let ended = rounds(&trials, dimension, &mut variants, repeat, seed)?;
     if variants.iter().all(|v| v.runs.is_empty()) {
         return Err(nothing_ran(args, &variants, trials.stopped()));
     }
-    let command = args.program.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let (figures, variants) = figures::judged(&variants);
-    Ok(Comparison { command, repeat, fewest, seed, figures, variants, notes: Vec::new(), ended })
+    let command = match &args.isolate {
+        Some(function) => vec![function.clone()],
+        None => args.program.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+    };
+    let (figures, variants) = figures::judged(dimension, &variants);
+    let mut notes = std::mem::take(&mut plan.notes);
+    notes.extend(isolate::note(&figures, &variants));
+    Ok(Comparison { command, repeat, fewest, seed, figures, variants, notes, ended })
 }
 
 fn seed() -> Result<u32, Trouble> {
@@ -120,6 +141,7 @@ fn words(round: usize, repeat: usize, name: &str, spent: Duration, done: u32, le
 /// One run of one variant.
 fn one(trials: &Trials, witness: &mut Witness, variant: &mut Trial, dimension: Dimension, is_first: bool) -> Result<(), Trouble> {
     let mut seen = Seen::default();
+    isolate::forget(variant.answer.as_deref());
     let ran = trials.run(&variant.program, &variant.way, |process| {
         if variant.allocators.is_some() {
             seen = witness.look(process);
@@ -130,7 +152,10 @@ fn one(trials: &Trials, witness: &mut Witness, variant: &mut Trial, dimension: D
     }
     let run = match ran {
         Ok(run) => run,
-        Err(TrialError::Target(e @ (TargetError::CannotStart { .. } | TargetError::NoProgram))) if is_first => {
+        // Of two revisions one may have the program.
+        Err(TrialError::Target(e @ (TargetError::CannotStart { .. } | TargetError::NoProgram)))
+            if is_first && dimension != Dimension::Revisions =>
+        {
             return Err(refusals::target(e));
         }
         Err(TrialError::Target(e)) => {
@@ -144,9 +169,25 @@ fn one(trials: &Trials, witness: &mut Witness, variant: &mut Trial, dimension: D
         variant.fails(failure(&run));
         return Ok(());
     }
+    let values = match &variant.answer {
+        None => figures::of(&run),
+        Some(answer) => match isolate::read(answer) {
+            Ok(values) => values,
+            Err(refused) if is_first => return Err(isolate::refused(&refused, &variant.program)),
+            Err(refused) => {
+                variant.fails(refused.to_string());
+                return Ok(());
+            }
+        },
+    };
     let proof = match (variant.allocators, dimension) {
         (Some(chosen), _) => prove(chosen, &seen, &run).map_err(|e| e.to_string()),
         (_, Dimension::Collector) => reached(&variant.way.collector, &run),
+        (_, Dimension::Revisions) => match &run.astray {
+            Some(module) => Err(format!("{module} was imported from the working tree, not from the revision (an editable installation?)")),
+            None => Ok(variant.known.clone().unwrap_or_default()),
+        },
+        (_, Dimension::Isolation) => Ok(variant.known.clone().unwrap_or_default()),
         _ => Ok(run.collector.map_or(String::new(), |c| format!("CPython {}", c.release.map(|n| n.to_string()).join(".")))),
     };
     // One run without proof is enough.
@@ -154,7 +195,7 @@ fn one(trials: &Trials, witness: &mut Witness, variant: &mut Trial, dimension: D
         variant.proof = Some(proof);
     }
     if !is_first {
-        variant.runs.push(run);
+        variant.runs.push(values);
     }
     Ok(())
 }

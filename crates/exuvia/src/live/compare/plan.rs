@@ -1,40 +1,114 @@
 //! What each variant runs.
 //!
-//! Holds: [`planned`]. Never does: run anything.
+//! Holds: [`Plan`]. Never does: run anything.
 
 use std::ffi::OsString;
+use std::path::Path;
 
-use trial::{AllocatorError, Allocators, Program, Setting, Way};
+use trial::{AllocatorError, Allocators, Checkout, Program, Repository, RevisionError, Setting, Way};
 
 use super::Trial;
 use crate::cli::{Compare, Dimension};
+use crate::progress::Progress;
 use crate::trouble::Trouble;
 
-/// The variant of this name.
-pub(super) fn planned(args: &Compare, dimension: Dimension, name: &str) -> Result<Trial, Trouble> {
-    let mut program = Program { argv: args.program.clone(), ..Program::default() };
-    let mut way = Way { limit: args.run_limit, ..Way::default() };
-    let mut allocators = None;
-    match dimension {
-        Dimension::Allocators => {
-            let cannot = |e: AllocatorError| {
-                let advice = "exuvia compare --allocators glibc,arena-max=2,malloc -- python3 app.py";
-                Trouble::usage(format!("the allocator {name} cannot be used"), e.to_string(), advice)
-            };
-            let chosen = Allocators::parse(name).and_then(|chosen| chosen.for_program(&program)).map_err(cannot)?;
-            program.env = chosen.environment().map_err(cannot)?;
-            allocators = Some(chosen);
-        }
-        Dimension::Collector => way.collector = setting(name)?,
-        Dimension::Pythons => {
-            if let Some(first) = program.argv.first_mut() {
-                *first = OsString::from(name);
-            }
-        }
-        Dimension::Commands if args.against.iter().any(|command| command == name) => program.argv = words(name)?,
-        Dimension::Commands => {}
+/// The name of what is no revision.
+const WORKING_TREE: &str = ".";
+/// Digits of a commit's name.
+const COMMIT_SHOWN: usize = 10;
+
+/// Plans variants. Revisions that were checked out for them are gone when it is dropped.
+pub(super) struct Plan<'a> {
+    args: &'a Compare,
+    dimension: Dimension,
+    /// For what variants need.
+    folder: &'a Path,
+    repository: Option<Repository>,
+    commits: Vec<(String, String)>,
+    checkouts: Vec<Checkout>,
+    /// What is to know of them.
+    pub(super) notes: Vec<String>,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(args: &'a Compare, dimension: Dimension, folder: &'a Path) -> Plan<'a> {
+        Plan { args, dimension, folder, repository: None, commits: Vec::new(), checkouts: Vec::new(), notes: Vec::new() }
     }
-    Ok(Trial { name: name.into(), program, way, allocators, runs: Vec::new(), proof: None, failed: None, failures: 0 })
+
+    /// The variant of this name.
+    pub(super) fn variant(&mut self, name: &str) -> Result<Trial, Trouble> {
+        let args = self.args;
+        let program = Program { argv: args.program.clone(), ..Program::default() };
+        let way = Way { limit: args.run_limit, ..Way::default() };
+        let (allocators, known, answer, runs, proof) = (None, None, None, Vec::new(), None);
+        let mut trial = Trial { name: name.into(), program, way, allocators, known, answer, runs, proof, failed: None, failures: 0 };
+        match self.dimension {
+            Dimension::Allocators => {
+                let cannot = |e: AllocatorError| {
+                    let advice = "exuvia compare --allocators glibc,arena-max=2,malloc -- python3 app.py";
+                    Trouble::usage(format!("the allocator {name} cannot be used"), e.to_string(), advice)
+                };
+                let chosen = Allocators::parse(name).and_then(|chosen| chosen.for_program(&trial.program)).map_err(cannot)?;
+                trial.program.env = chosen.environment().map_err(cannot)?;
+                trial.allocators = Some(chosen);
+            }
+            Dimension::Collector => trial.way.collector = setting(name)?,
+            Dimension::Pythons => {
+                if let Some(first) = trial.program.argv.first_mut() {
+                    *first = OsString::from(name);
+                }
+            }
+            Dimension::Commands if args.against.iter().any(|command| command == name) => trial.program.argv = words(name)?,
+            Dimension::Commands => {}
+            Dimension::Revisions => self.revision(&mut trial).map_err(|e| not_checked_out(&e))?,
+            Dimension::Isolation => super::isolate::plan(args, &mut trial, self.folder)?,
+        }
+        Ok(trial)
+    }
+
+    /// It is run in a folder of this revision.
+    fn revision(&mut self, trial: &mut Trial) -> Result<(), RevisionError> {
+        if self.repository.is_none() {
+            let repository = Repository::of(&std::env::current_dir().map_err(RevisionError::NoGit)?)?;
+            if repository.has_changes() && !self.args.revisions.iter().any(|name| name == WORKING_TREE) {
+                self.notes
+                    .push(format!("uncommitted changes are in none of the revisions; {WORKING_TREE} names the working tree as it is"));
+            }
+            self.repository = Some(repository);
+        }
+        let Some(repository) = &self.repository else { return Ok(()) };
+        if trial.name == WORKING_TREE {
+            trial.known = Some("the working tree as it is".into());
+            return Ok(());
+        }
+        let commit = repository.commit_of(&trial.name)?;
+        if let Some((other, _)) = self.commits.iter().find(|(_, of)| *of == commit) {
+            self.notes.push(format!("{other} and {} are the same commit", trial.name));
+        }
+        let _progress = Progress::start(format!("checking {} out", report::text::escaped(&trial.name)));
+        let path = self.folder.join(format!("revision-{}", self.checkouts.len()));
+        let checkout = repository.check_out(&trial.name, &commit, &path)?;
+        trial.program = checkout.program(&trial.program);
+        trial.known = Some(format!("commit {}", commit.get(..COMMIT_SHOWN).unwrap_or(&commit)));
+        self.commits.push((trial.name.clone(), commit));
+        self.checkouts.push(checkout);
+        Ok(())
+    }
+}
+
+fn not_checked_out(e: &RevisionError) -> Trouble {
+    let advice = match e {
+        RevisionError::NoGit(_) => "apt install git, or two folders and --against",
+        RevisionError::NoRepository { .. } => "cd to the repository, and exuvia compare --revisions HEAD~1,HEAD -- python3 app.py",
+        RevisionError::Unknown(_) => "git log --oneline --all (git fetch, where it is not here yet)",
+        RevisionError::NoFolder { .. } => "a folder that all revisions have: cd \"$(git rev-parse --show-toplevel)\"",
+        RevisionError::CheckOut { .. } => "git worktree prune, TMPDIR=FOLDER where there is more room",
+    };
+    let kind = match e {
+        RevisionError::CheckOut { .. } => Trouble::own_with,
+        _ => Trouble::usage,
+    };
+    kind("the revisions cannot be compared".to_string(), e.to_string(), advice)
 }
 
 /// A command in the words of a shell.
