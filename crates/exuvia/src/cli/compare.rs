@@ -88,6 +88,7 @@ pub(crate) enum StartBy {
 
 /// A function, by where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), allow(dead_code))]
 pub(crate) struct Function {
     /// The module's name, or the file.
     pub(crate) place: String,
@@ -140,7 +141,9 @@ impl Compare {
             }
         };
         match (dimension, self.program.is_empty()) {
-            (Dimension::Isolation, true) => {}
+            (Dimension::Isolation, true) => {
+                self.function()?;
+            }
             (Dimension::Isolation, false) => {
                 let why = "--isolate calls a function in a fresh interpreter, and runs no other program";
                 return Err(Trouble::usage(
