@@ -117,7 +117,7 @@ fn people_get_a_table_of_80_columns_and_a_sentence_each() {
     let shown = ran(exuvia().args(words).env("COLUMNS", "80"));
     let text = shown.answered();
     for part in [
-        "\n7 runs of each of 3 variants in shuffled rounds, after one that is not measured\n",
+        "\n7 runs of each of 3 variants in shuffled rounds after an unmeasured one\n",
         "\nvariant ",
         "peak RSS",
         "at end",
@@ -219,6 +219,10 @@ fn a_limit_that_is_crossed_has_an_exit_code() {
     );
     assert!(crossed.stdout.contains("peak RSS +"), "{crossed:#?}");
     ask("100000").answered();
+    // What crashes has not passed.
+    let crash = format!("{} -c 'import os; os.abort()'", this_python());
+    let failed = run(&["compare", "--repeat", REPEAT, "--fail-over", "100000", "--against", &crash, "--", this_python(), "-c", "pass"]);
+    assert!(failed.code == Some(1) && failed.stderr.contains(": failed: SIGABRT ended it"), "{failed:#?}");
 }
 
 #[test]

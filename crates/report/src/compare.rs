@@ -107,7 +107,7 @@ pub fn table(out: &mut dyn Write, comparison: &Comparison, style: &Style) -> io:
     let runs: Vec<usize> = comparison.variants.iter().map(|v| v.runs.len()).collect();
     let (least, most) = (runs.iter().min().copied().unwrap_or_default(), runs.iter().max().copied().unwrap_or_default());
     let each = if least == most { text::counted(most as u64, "run") } else { format!("{least} to {most} runs") };
-    let line = format!("{each} of each of {} variants in shuffled rounds, after one that is not measured", comparison.variants.len());
+    let line = format!("{each} of each of {} variants in shuffled rounds after an unmeasured one", comparison.variants.len());
     head::write_cut(out, &line, style)?;
     writeln!(out)?;
     let shown: Vec<(usize, &Figure)> = comparison.figures.iter().enumerate().filter(|(_, figure)| figure.column.is_some()).collect();
@@ -121,7 +121,7 @@ pub fn table(out: &mut dyn Write, comparison: &Comparison, style: &Style) -> io:
         for (i, figure) in &shown {
             let spread = v.spreads.get(*i).copied().flatten();
             medians.push(spread.map_or("-".into(), |s| figure.unit.shown(s.median)));
-            ranges.push(spread.map_or(String::new(), |s| figure.unit.range(s)));
+            ranges.push(spread.map_or("-".into(), |s| figure.unit.range(s)));
         }
         let has_range = !v.runs.is_empty();
         rows.push(medians);
@@ -143,18 +143,24 @@ pub fn table(out: &mut dyn Write, comparison: &Comparison, style: &Style) -> io:
     Ok(())
 }
 
-/// The differences against the base that are more than noise and more than this share, in words: `--fail-over`.
+/// The differences against the base that are more than noise and more than this share, in words, for `--fail-over`; and the variants of
+/// which nothing can be said, which have not passed either.
 pub fn crossed(comparison: &Comparison, keys: &[&str], percent: f64) -> Option<String> {
-    let mut over = Vec::new();
+    let (mut over, mut unknown) = (Vec::new(), Vec::new());
     for variant in comparison.variants.iter().skip(1) {
-        for (figure, spread) in comparison.figures.iter().zip(&variant.spreads) {
-            let Some(Against { change, noise, differs: true }) = spread.and_then(|s| s.against) else { continue };
-            if keys.contains(&figure.key) && change * 100.0 > percent {
-                over.push(format!("{} of {} {}", figure.words, text::escaped(&variant.name), changed(change, noise)));
-            }
+        let watched = comparison.figures.iter().zip(&variant.spreads).filter(|(figure, _)| keys.contains(&figure.key));
+        let told: Vec<(&Figure, Against)> = watched.filter_map(|(figure, spread)| Some((figure, (*spread)?.against?))).collect();
+        let name = text::escaped(&variant.name);
+        if !told.iter().any(|(_, against)| against.noise.is_some()) {
+            unknown.push(format!("{name}: {}", text::visible(&sentence(comparison, variant, false))));
+        }
+        for (figure, against) in told.iter().filter(|(_, against)| against.differs && against.change * 100.0 > percent) {
+            over.push(format!("{} of {name} {}", figure.words, changed(against.change, against.noise)));
         }
     }
-    (!over.is_empty()).then(|| format!("{}: more than {percent} %", over.join(", ")))
+    let over = (!over.is_empty()).then(|| format!("{}: more than {percent} %", over.join(", ")));
+    let all: Vec<String> = over.into_iter().chain(unknown).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// What is to say of a variant.

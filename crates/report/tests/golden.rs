@@ -55,6 +55,32 @@ fn object_for_programs() {
 }
 
 #[test]
+fn a_comparison_for_people() {
+    check("compare.txt", |out| report::compare::table(out, &comparison(), &terminal()));
+}
+
+#[test]
+fn a_comparison_for_programs() {
+    check("compare.json", |out| report::compare::json(out, &comparison()));
+}
+
+#[test]
+fn a_limit_names_what_is_sure_and_more_than_it() {
+    let crossed = |percent| report::compare::crossed(&comparison(), &["peak_rss_bytes", "seconds"], percent);
+    let told = crossed(5.0).unwrap();
+    assert!(
+        told.starts_with("peak RSS of malloc+\\u{1b}]0;owned\\u{7}\\u{202e} +25 % (noise ±2.0 %): more than 5 %; tcmalloc: no verdict"),
+        "{told}"
+    );
+    // What has no verdict has not passed.
+    let told = crossed(25.0).unwrap();
+    assert!(told.starts_with("tcmalloc: no verdict") && told.ends_with("mimalloc: failed: it ended with exit code 1"), "{told}");
+    let mut sound = comparison();
+    sound.variants.truncate(4);
+    assert_eq!(report::compare::crossed(&sound, &["peak_rss_bytes", "seconds"], 25.0), None);
+}
+
+#[test]
 fn a_first_screen_has_24_lines_of_80_columns_and_no_escape_sequences() {
     let s = hostile();
     let mut screens = Vec::new();
@@ -110,6 +136,57 @@ fn the_same_snapshot_gives_the_same_bytes_and_every_line_is_json() {
     assert_eq!(run(), run());
     for line in run().lines() {
         serde_json::from_str::<serde_json::Value>(line).expect(line);
+    }
+}
+
+/// A base, one with two differences, one with none, and those without a verdict, each for its reason.
+fn comparison() -> report::compare::Comparison {
+    use report::compare::{Against, Comparison, Figure, Spread, Unit, Variant};
+    let figure = |key, words, column, unit| Figure { key, words, column, unit };
+    let figures = vec![
+        figure("peak_rss_bytes", "peak RSS", Some("peak RSS"), Unit::Bytes),
+        figure("seconds", "time", Some("time"), Unit::Seconds),
+        figure("collector_seconds", "collector time", Some("collector"), Unit::Seconds),
+        figure("cpu_seconds", "cpu_seconds", None, Unit::Seconds),
+    ];
+    let run = |mib: f64, seconds: f64| vec![Some(mib * 1_048_576.0), Some(seconds), None, Some(seconds / 2.0)];
+    let variant = |name: &str, mib: f64, seconds: f64, against: [Option<Against>; 3]| {
+        let spread = |median: f64, against| Some(Spread { median, low: median * 0.99, high: median * 1.01, against });
+        let [peak, time, collector] = against;
+        let spreads = vec![
+            spread(mib * 1_048_576.0, peak),
+            spread(seconds, time),
+            collector.and_then(|against| spread(seconds / 10.0, Some(against))),
+            spread(seconds / 2.0, None),
+        ];
+        let runs = vec![run(mib * 0.99, seconds * 0.99), run(mib, seconds), run(mib * 1.01, seconds * 1.01)];
+        Variant { name: name.into(), spreads, runs, proof: Ok("malloc is in libc.so.6".into()), failed: None, failures: 0 }
+    };
+    let against = |change, noise, differs| Some(Against { change, noise: Some(noise), differs });
+    let base = variant("glibc", 200.0, 1.5, [None; 3]);
+    let less =
+        variant("jemalloc", 146.0, 1.5, [against(-0.27, 0.0004, true), against(0.001, 0.03, false), against(f64::INFINITY, 0.0, true)]);
+    let more = variant("malloc+\x1b]0;owned\x07\u{202e}", 250.0, 1.6, [against(0.25, 0.02, true), against(-0.2, 0.1, true), None]);
+    let same = variant("arena-max=2", 200.5, 1.5, [against(0.0025, 0.01, false), against(0.0, 0.031, false), against(0.0, 0.12, false)]);
+    let none = |name: &str| variant(name, 200.0, 1.5, [None; 3]);
+    let unproved = Variant { proof: Err("malloc is in libc.so.6".into()), ..none("tcmalloc") };
+    let failing = Variant { failed: Some("SIGSEGV ended it: \x1b[31mred".into()), failures: 1, ..none("pymalloc") };
+    let failed = Variant {
+        spreads: vec![None; 4],
+        runs: Vec::new(),
+        failed: Some("it ended with exit code 1".into()),
+        failures: 2,
+        ..none("mimalloc")
+    };
+    Comparison {
+        command: ["python3", "app \x1b[2J.py"].map(String::from).into(),
+        repeat: 3,
+        fewest: 3,
+        seed: 42,
+        figures,
+        variants: vec![base, less, more, same, unproved, failing, failed],
+        notes: vec!["something else is to be known".into()],
+        ended: Some("stopped in round 3 of 9".into()),
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) struct Compare {
     /// A run that takes longer is ended, and counts as failed
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) run_limit: Option<Duration>,
-    /// Exit with 1 if peak RSS or time of a later variant is more than so many percent above the base's, beyond noise
+    /// Exit with 1 if peak RSS or time of a later variant is more than so many percent above the base's, beyond noise, or has no verdict
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub(crate) fail_over: Option<f64>,
     /// Repeats the orders of the rounds of another comparison: its JSON says which
