@@ -1,8 +1,10 @@
-//! `cargo xtask soak`: exuvia killed and run by the hundred beside programs that check themselves; each run is kept.
+//! `cargo xtask soak`: exuvia killed and run by the hundred beside programs that check themselves, and comparisons by the hundred of
+//! programs whose difference is known; each run is kept.
 //!
 //! Holds: the task's arguments, the record, the order. Never: forgives: one error of the target, one child, one tracer, one lost
 //! look ends the soak, and the record says which.
 
+mod comparisons;
 mod kills;
 mod looks;
 mod target;
@@ -22,25 +24,28 @@ cargo xtask soak                          kills and looks by the hundred; one fi
   --kills 200                             kill -9 of the command, of each of two targets
   --looks 2000                            looks at one busy target, over all modes
   --large 1100                            the larger target's megabytes
-  --python PATH                           the targets' interpreter (else pyenv's newest 3.12)";
+  --python PATH                           the targets' interpreter (else pyenv's newest 3.12)
+cargo xtask soak --comparisons 100        instead: comparisons where nothing, 5 % of peak RSS, 20 % of time is planted, each so often";
 
 #[derive(Debug)]
 struct Arguments {
     kills: usize,
     looks: usize,
     large: u64,
+    comparisons: usize,
     python: Option<PathBuf>,
 }
 
 impl Arguments {
     fn read(words: &[String]) -> Done<Arguments> {
-        let mut read = Arguments { kills: 200, looks: 2000, large: 1100, python: None };
+        let mut read = Arguments { kills: 200, looks: 2000, large: 1100, comparisons: 0, python: None };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| Trouble::new(format!("{word}: a value is missing\n\n{HELP}")));
             match word.as_str() {
                 "--kills" => read.kills = value()?.parse().doing("--kills")?,
                 "--looks" => read.looks = value()?.parse().doing("--looks")?,
+                "--comparisons" => (read.kills, read.looks, read.comparisons) = (0, 0, value()?.parse().doing("--comparisons")?),
                 "--large" => read.large = value()?.parse().doing("--large")?,
                 "--python" => read.python = Some(value()?.into()),
                 _ => return Err(Trouble::new(format!("{word}: not an option of this task\n\n{HELP}"))),
@@ -61,6 +66,7 @@ struct Kept {
     python: String,
     kills: Vec<kills::Kills>,
     looks: Option<looks::Looks>,
+    comparisons: Vec<comparisons::Comparisons>,
     /// What ended it early.
     failure: Option<String>,
 }
@@ -78,6 +84,7 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
         python: record::said(Command::new(&python).args(["-c", "import platform; print(platform.python_version())"]))?,
         kills: Vec::new(),
         looks: None,
+        comparisons: Vec::new(),
         failure: None,
     };
     let soaked = soak(root, &arguments, &python, &mut kept);
@@ -100,6 +107,10 @@ fn soak(root: &Path, arguments: &Arguments, python: &Path, kept: &mut Kept) -> D
     if arguments.looks > 0 {
         kept.looks = Some(looks::look(&exuvia, python, &script, arguments.looks)?);
     }
+    if arguments.comparisons > 0 {
+        let script = root.join("bench/targets/planted.py");
+        comparisons::compare(&exuvia, python, &script, arguments.comparisons, &mut kept.comparisons)?;
+    }
     Ok(())
 }
 
@@ -113,6 +124,8 @@ mod tests {
         let read = |text: &str| Arguments::read(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
         let some = read("--kills 3 --looks 5 --large 7").unwrap();
         assert_eq!((some.kills, some.looks, some.large), (3, 5, 7));
+        let comparisons = read("--comparisons 9").unwrap();
+        assert_eq!((comparisons.kills, comparisons.looks, comparisons.comparisons), (0, 0, 9));
         assert!(read("--kills").is_err() && read("--kills many").is_err() && read("--more 1").is_err());
     }
 }
