@@ -88,10 +88,11 @@ pub fn retained(ownership: &Ownership<'_>, limit: Option<usize>) -> Retained {
 /// The same, with the tree downwards at hand.
 pub(crate) fn retained_in(ownership: &Ownership<'_>, below: &Edges, limit: Option<usize>) -> Retained {
     let shares = ownership.shares();
-    let (whole, count) = shares.iter().fold((0, 0), |(bytes, objects), (_, share)| (bytes + share.bytes.0, objects + share.objects));
+    let (whole, count) =
+        shares.iter().fold((0, 0), |(bytes, objects), (_, share)| (share.bytes.0.saturating_add(bytes), objects + share.objects));
     let least = if limit.is_some() { (whole / SHARE_LEAST).max(OWNER_LEAST) } else { OWNER_LEAST };
     let owners = owners(ownership, below, least, limit.unwrap_or(usize::MAX));
-    let rest_bytes = Bytes(whole.saturating_sub(owners.iter().map(|o| o.retained_bytes.0).sum()));
+    let rest_bytes = Bytes(owners.iter().fold(whole, |rest, owner| rest.saturating_sub(owner.retained_bytes.0)));
     let rest_objects = count.saturating_sub(owners.iter().map(|o| o.objects).sum());
     Retained { owners, rest_bytes, rest_objects, shares, whole: Bytes(whole) }
 }

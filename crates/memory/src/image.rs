@@ -1,5 +1,7 @@
 //! The image: segments of a target's memory, copied while it stood.
 
+use std::ops::Range;
+
 use crate::{Addr, Fault, Memory};
 
 /// One run of copied bytes.
@@ -93,6 +95,13 @@ impl<'m> Image<'m> {
         self.segments.get(self.segments.partition_point(|s| s.end() <= at)).map(|s| s.start.max(at))
     }
 
+    /// What of `range` is there, by address: a mapping that a damaged core tells of may be longer than any memory.
+    pub fn parts(&self, range: Range<Addr>) -> impl Iterator<Item = Range<Addr>> + '_ {
+        let first = self.segments.partition_point(|s| s.end() <= range.start);
+        let here = self.segments.get(first..).unwrap_or_default().iter().take_while(move |s| s.start < range.end);
+        here.map(move |s| s.start.max(range.start)..s.end().min(range.end))
+    }
+
     /// The segment that holds `at`.
     #[inline]
     pub fn segment(&self, at: Addr) -> Option<&Segment<'m>> {
@@ -143,6 +152,17 @@ impl Memory for Image<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_of_a_range_are_what_is_there() {
+        let (a, b) = ([0u8; 16], [0u8; 32]);
+        let image = Image::new(vec![Segment { start: Addr(0x1000), bytes: &a }, Segment { start: Addr(0x2000), bytes: &b }]);
+        let parts = |start, end| image.parts(Addr(start)..Addr(end)).map(|p| (p.start.0, p.end.0)).collect::<Vec<_>>();
+        assert_eq!(parts(0, u64::MAX), [(0x1000, 0x1010), (0x2000, 0x2020)]);
+        assert_eq!(parts(0x1008, 0x2001), [(0x1008, 0x1010), (0x2000, 0x2001)]);
+        assert_eq!(parts(0x1010, 0x2000), []);
+        assert_eq!(parts(0x2008, 0x2010), [(0x2008, 0x2010)]);
+    }
 
     #[test]
     fn reads_within_a_segment_and_faults_outside() {

@@ -73,7 +73,8 @@ const LAYOUTS: [Layout; 3] = [
 /// Finds it in the writable ranges of the module that holds the main arena: `sbrk_base` is where the heap begins.
 pub(super) fn find(image: &Image<'_>, ranges: &[Range<Addr>], shape: Shape, heap: Option<&Range<Addr>>) -> Option<Parameters> {
     let layouts = || LAYOUTS.iter().filter(|l| l.shape == shape);
-    let places = ranges.iter().flat_map(|r| (memory::rounded_up(r.start.0, 8)..r.end.0).step_by(8)).map(Addr);
+    let there = ranges.iter().flat_map(|range| image.parts(range.clone()));
+    let places = there.flat_map(|r| (memory::rounded_up(r.start.0, 8)..r.end.0).step_by(8)).map(Addr);
     let mut found = None;
     for at in places {
         for layout in layouts() {
