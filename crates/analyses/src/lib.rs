@@ -17,6 +17,7 @@ pub mod finalizers;
 pub mod finding;
 pub mod gc;
 pub mod grouped;
+pub mod growth;
 pub mod imports;
 pub mod ledger;
 pub mod named;
@@ -29,6 +30,7 @@ pub mod path;
 pub mod place;
 pub mod refcounts;
 pub mod retained;
+pub mod scale;
 pub mod sizes;
 pub mod slots;
 #[cfg(test)]

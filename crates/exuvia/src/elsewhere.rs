@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use analyses::scale::Grown;
 use report::compare::Comparison;
 use snapshot::{Diagnosis, PythonProcess};
 
-use crate::cli::{Compare, Core, Dimension, Imports, Look};
+use crate::cli::{Compare, Core, Dimension, Function, Imports, Look, Scale};
 use crate::look::{Captured, Family, Member, Question};
 use crate::trouble::Trouble;
 
@@ -103,6 +104,10 @@ pub(crate) fn diagnose(_: Option<i32>, _: Duration) -> Result<Diagnosis, Trouble
 }
 
 pub(crate) fn compare(_: &Compare, _: Dimension, _: &[String]) -> Result<Comparison, Trouble> {
+    Err(refused())
+}
+
+pub(crate) fn scale(_: &Scale, _: &Function, _: &[u64]) -> Result<Grown, Trouble> {
     Err(refused())
 }
 

@@ -30,6 +30,7 @@ pub mod processes;
 pub mod refcounts;
 pub mod retained;
 pub mod saved;
+pub mod scale;
 pub mod sizes;
 pub mod slots;
 mod table;

@@ -2,13 +2,15 @@
 //!
 //! Holds: [`Trials`] (where runs happen), [`Program`] and [`Run`] (what was run and what came of it), [`Setting`] and [`Collector`] (the
 //! cyclic collector during it), [`Allocators`], [`Witness`] and [`prove`] (the allocators during it, and whether they were in use),
-//! [`Repository`] (revisions as folders), [`Call`] (a function, called here or apart), [`Order`] (which variant is run when), [`summary`] and [`verdict`] (whether a difference is more than noise).
+//! [`Growing`] and [`Sample`] (a function on an input of one size), [`Repository`] (revisions as folders), [`Call`] (a function, called
+//! here or apart), [`Order`] (which variant is run when), [`summary`] and [`verdict`] (whether a difference is more than noise).
 //! Never does: walk a heap, print, decide what is compared.
 
 #![forbid(unsafe_code)]
 
 mod allocator;
 mod collector;
+mod growing;
 mod isolated;
 mod noise;
 mod order;
@@ -26,6 +28,7 @@ pub const IMPORTS: &str = include_str!("../python/imports.py");
 
 pub use allocator::{AllocatorError, Allocators, Library, PythonMalloc};
 pub use collector::{Collector, Setting};
+pub use growing::{Growing, Measured, Place, Sample};
 pub use isolated::{Call, CallCost, CallWay, Refused, RefusedKind};
 pub use noise::{fewest_runs, summary, verdict, Summary, Verdict};
 pub use order::Order;

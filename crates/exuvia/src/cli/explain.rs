@@ -125,7 +125,7 @@ pub(crate) struct Explain {
 }
 
 /// `500MB`, `2GiB`, `1.5 GB`, `4096`: decimal units by 1000, binary ones by 1024.
-fn size(s: &str) -> Result<Bytes, String> {
+pub(super) fn size(s: &str) -> Result<Bytes, String> {
     const FORM: &str = "a size is a number with B, kB, MB, GB, KiB, MiB or GiB: 500MB, 2GiB";
     let split = s.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(s.len());
     let (number, unit) = s.split_at(split);

@@ -11,6 +11,7 @@ mod imports;
 mod ledger;
 mod names;
 mod refusal;
+mod scale;
 mod weakrefs;
 
 use std::ffi::OsString;
@@ -36,6 +37,7 @@ pub(crate) use self::imports::Imports;
 pub(crate) use self::ledger::Ledger;
 pub(crate) use self::names::{Path, Sizes};
 use self::refusal::refusal;
+pub(crate) use self::scale::{Function, Scale};
 pub(crate) use self::weakrefs::Weakrefs;
 use crate::trouble::Trouble;
 
@@ -67,7 +69,7 @@ Explain  who holds it, run the first one first:
          explain, ledger, retained, refcounts, cycles, path, finalizers,
          weakrefs, gc, sizes
 Shrink   what would make it smaller: containers, slots
-Prove    the difference: diff, compare, imports
+Prove    the difference: diff, compare, imports, scale
 
 exuvia --help says more, exuvia COMMAND --help explains a command.";
 
@@ -100,6 +102,7 @@ Prove: the difference
   diff        what came, went, stayed and grows between looks
   compare     a program under allocators, settings, interpreters, side by side
   imports     what each import costs, and what could wait until it is used
+  scale       how a function's time and memory grow with its input's size
 
 A TARGET is a process id (4711 or -p 4711) or the name of a Python process (gunicorn,
 app.py), a program to start and look at before it ends (-- python3 app.py), a folder
@@ -151,6 +154,7 @@ pub(crate) enum Command {
     Diff(Diff),
     Compare(Compare),
     Imports(Imports),
+    Scale(Scale),
 }
 
 /// How many instances each type has, and what they cost.

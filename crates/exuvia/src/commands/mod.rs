@@ -17,6 +17,7 @@ mod objects;
 mod path;
 mod refcounts;
 mod retained;
+mod scale;
 mod sizes;
 mod slots;
 mod snapshot;
@@ -54,6 +55,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Diff(args)) => diff::run(&args),
         Some(Command::Imports(args)) => imports::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Scale(args)) => scale::run(&args),
         None => list::run(),
     }
 }

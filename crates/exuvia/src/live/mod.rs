@@ -14,6 +14,7 @@ mod interrupt;
 mod processes;
 mod pythons;
 mod refusals;
+mod scale;
 mod tree;
 
 use std::ffi::OsString;
@@ -35,6 +36,7 @@ pub(crate) use self::imports::imports;
 pub(crate) use self::interrupt::Looks;
 pub(crate) use self::processes::{called, command_line, pythons};
 use self::pythons::Pythons;
+pub(crate) use self::scale::scale;
 pub(crate) use self::tree::{family, roots, tree};
 use crate::cli::{self, Look};
 use crate::look::{Captured, Question, Saved};
