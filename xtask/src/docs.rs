@@ -21,10 +21,10 @@ const PAGE: &str = "README.md";
 const CHINESE: &str = "README.zh-CN.md";
 /// Folders whose pages have output too.
 const FOLDERS: [&str; 2] = ["docs/techniques", HUNTS];
-/// Pages whose programs need packages from PyPI.
+/// Pages whose programs need packages from PyPI, beside README's.
 const HUNTS: &str = "docs/hunts";
 /// Those packages.
-const PACKAGES: [&str; 3] = ["django", "marshmallow", "prometheus_client"];
+const PACKAGES: [&str; 4] = ["django", "marshmallow", "openpyxl", "prometheus_client"];
 const BEGIN: &str = "<!-- output: ";
 /// Between a command and the program whose PID is its last word.
 const OF: &str = " PID, of ";
@@ -51,7 +51,7 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
     for page in pages {
         let file = root.join(&page);
         let text = std::fs::read_to_string(&file).doing(&page)?;
-        let path = if page.starts_with(HUNTS) { Some(with_packages(&target)?) } else { None };
+        let path = if page.starts_with(HUNTS) || [PAGE, CHINESE].contains(&page.as_str()) { Some(with_packages(&target)?) } else { None };
         let filled = fill(&page, &text, |command| output(root, &exuvia, path.as_deref(), command))?;
         std::fs::write(&file, filled).doing(&page)?;
     }
@@ -151,8 +151,8 @@ fn dumped(root: &Path, folder: &Path, path: Option<&str>, program: &str) -> Done
 
 /// What exuvia answers.
 fn answer(root: &Path, exuvia: &Path, path: Option<&str>, command: &str) -> Done<String> {
-    let words: Vec<&str> = command.split(' ').collect();
-    let Some(("exuvia", arguments)) = words.split_first().map(|(first, rest)| (*first, rest)) else {
+    let words = words(command);
+    let Some(("exuvia", arguments)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) else {
         return Err(Trouble::new(format!("{command} is no command of ours")));
     };
     let mut run = Command::new(exuvia);
@@ -165,6 +165,20 @@ fn answer(root: &Path, exuvia: &Path, path: Option<&str>, command: &str) -> Done
         return Err(Trouble::new(format!("{command}: {}", String::from_utf8_lossy(&output.stderr))));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The words of a command; what stands in single quotes is one.
+fn words(command: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in command.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            c => words.last_mut().into_iter().for_each(|word| word.push(c)),
+        }
+    }
+    words
 }
 
 /// A program that runs, with what was forked from it, until this goes.
@@ -198,6 +212,14 @@ fn started(root: &Path, path: Option<&str>, program: &str) -> Done<Started> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_quoted_is_one_word() {
+        assert_eq!(
+            words("exuvia compare --against 'python3 a.py rows' -- b"),
+            ["exuvia", "compare", "--against", "python3 a.py rows", "--", "b"]
+        );
+    }
 
     #[test]
     fn output_replaces_what_stood_between_the_markers() {
