@@ -14,7 +14,7 @@ use serde_json::Value;
 use testbed::{for_each_interpreter, Scratch};
 
 /// With 4 figures of 2 variants the fewest for a verdict.
-const REPEAT: &str = "5";
+const REPEAT: &str = "8";
 
 fn asked(words: &[&str]) -> Value {
     json(&run(&[&["compare", "--json", "--repeat", REPEAT], words].concat()))
@@ -86,7 +86,7 @@ fn a_planted_difference_is_told_and_none_is_not() {
     let script = "import sys\nall = bytearray(200 << 20)\nmore = bytearray(int(sys.argv[1]) << 20)";
     let command = |n: &str| format!("{} -c '{script}' {n}", this_python());
     let words = ["--against", &command("0 again"), "--against", &command("64"), "--", this_python(), "-c", script, "0"];
-    let answer = json(&run(&[&["compare", "--json", "--repeat", "6", "--seed", "7"], &words[..]].concat()));
+    let answer = json(&run(&[&["compare", "--json", "--repeat", "9", "--seed", "7"], &words[..]].concat()));
     assert_eq!((&answer["schema"], &answer["seed"], &answer["fewest_for_a_verdict"]), (&"exuvia/compare/1".into(), &7.into(), &6.into()));
     let [base, same, more] = answer["variants"].as_array().unwrap().as_slice() else { panic!("{answer:#}") };
     for figure in ["peak_rss_bytes", "end_rss_bytes"] {
@@ -106,7 +106,7 @@ fn people_get_a_table_of_80_columns_and_a_sentence_each() {
     let words = [
         "compare",
         "--repeat",
-        "7",
+        "9",
         "--allocators",
         "glibc,malloc,arena-max=2",
         "--",
@@ -117,7 +117,7 @@ fn people_get_a_table_of_80_columns_and_a_sentence_each() {
     let shown = ran(exuvia().args(words).env("COLUMNS", "80"));
     let text = shown.answered();
     for part in [
-        "\n7 runs of each of 3 variants in shuffled rounds after an unmeasured one\n",
+        "\n9 runs of each of 3 variants in shuffled rounds after an unmeasured one\n",
         "\nvariant ",
         "peak RSS",
         "at end",
@@ -141,7 +141,7 @@ fn rounds_are_shuffled_and_a_seed_repeats_them() {
         let program = noting(&scratch, "");
         let command = |n: &str| format!("{program} {n}");
         let words =
-            ["compare", "--repeat", "6", "--seed", seed, "--against", &command("b"), "--against", &command("c"), "--", &program, "a"];
+            ["compare", "--repeat", "9", "--seed", seed, "--against", &command("b"), "--against", &command("c"), "--", &program, "a"];
         run(&words).answered();
         noted(&scratch)
     };
@@ -160,19 +160,19 @@ fn a_variant_that_fails_is_a_row_and_the_others_go_on() {
     let sometimes = noting(&scratch, "if runs == 3: sys.exit('just \\x1bcnow')");
     let crash = format!("{} -c 'import os; os.abort()'", this_python());
     let other = format!("{} -c pass", this_python());
-    let shown = run(&["compare", "--repeat", "6", "--against", &crash, "--against", &other, "--", &sometimes, "base"]);
+    let shown = run(&["compare", "--repeat", "9", "--against", &crash, "--against", &other, "--", &sometimes, "base"]);
     let text = shown.answered().replace('\n', " ");
     assert!(!text.contains('\u{1b}'), "{text:?}");
     for part in [
-        " base: no verdict, 1 of 6 runs failed: it ended with exit code 1: just \\u{1b}cnow",
+        " base: no verdict, 1 of 9 runs failed: it ended with exit code 1: just \\u{1b}cnow",
         ": failed: SIGABRT ended it",
         "no verdict, the base failed",
-        "0 to 6 runs of each of 3 variants",
+        "0 to 9 runs of each of 3 variants",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let answer =
-        json(&run(&["compare", "--json", "--repeat", "6", "--against", &crash, "--against", "sh -c :", "--", this_python(), "-c", "pass"]));
+        json(&run(&["compare", "--json", "--repeat", "9", "--against", &crash, "--against", "sh -c :", "--", this_python(), "-c", "pass"]));
     let [base, crashed, shell] = answer["variants"].as_array().unwrap().as_slice() else { panic!("{answer:#}") };
     assert_eq!(
         (&crashed["failures"], &crashed["failed"], &crashed["peak_rss_bytes"]),
@@ -242,7 +242,7 @@ fn wrong_input_has_one_error() {
         (to(&["--allocators", "glibc,jmalloc"], &["--", py]), 2, "is no allocator"),
         (to(&["--allocators", "glibc,jemalloc+arena-max=2"], &["--", py]), 2, "arena-max is a setting of glibc's malloc"),
         (to(&["--allocators", "glibc,malloc"], &["--", py, "-I", "-c", "pass"]), 2, "ignores PYTHONMALLOC"),
-        (to(&["--gc", "off,default", "--repeat", "4"], &["--", py]), 2, "from 5 runs of each on"),
+        (to(&["--gc", "off,default", "--repeat", "4"], &["--", py]), 2, "from 8 runs of each on"),
         (to(&["--gc", "off,default", "--repeat", "0"], &["--", py]), 2, "0"),
         (to(&["--gc", "off,default", "--fail-over", "-1"], &["--", py]), 2, "-1"),
         (to(&["--gc", "off,default", "--fail-over", "much"], &["--", py]), 2, "percent"),
@@ -305,7 +305,7 @@ fn revisions_are_run_side_by_side_and_the_working_tree_stays_as_it_is() {
     let before = (git(&top, &["status", "--porcelain", "--branch"]), git(&top, &["worktree", "list"]));
     let ask = |words: &[&str], python_path: &str| {
         let mut command = exuvia();
-        command.args(["compare", "--json", "--repeat", "6"]).args(words).current_dir(top.join("tools"));
+        command.args(["compare", "--json", "--repeat", "9"]).args(words).current_dir(top.join("tools"));
         ran(command.env("PYTHONPATH", python_path).env("TMPDIR", &temporary))
     };
     let src = top.join("src");

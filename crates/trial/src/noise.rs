@@ -1,9 +1,10 @@
 //! Whether two sets of measurements differ by more than their noise.
 //!
-//! Holds: [`summary`] (median and range), [`verdict`] (an exact rank test), [`fewest_runs`].
-//! Never does: assume a distribution: times of programs have long tails, and sizes come in steps.
-//! Source: Mann and Whitney, "On a test of whether one of two random variables is stochastically larger than the other", 1947; ties by
-//! midranks, the distribution by counting, so that it is exact for any number of runs and any ties.
+//! Holds: [`summary`] (median and range), [`verdict`] (an exact test of signed ranks), [`fewest_runs`].
+//! Never does: assume a distribution: times of programs have long tails, and sizes come in steps; take runs for independent: a machine's
+//! neighbours slow it down for seconds, which two programs that run in turns share (measured: times of one round correlate by 0.5).
+//! Source: Wilcoxon, "Individual comparisons by ranking methods", 1945; ties by midranks, the distribution by counting, so that it is
+//! exact for any number of runs and any ties.
 
 /// Of all tests in one comparison together: the chance that one of them tells a difference where there is none.
 const CHANCE: f64 = 0.05;
@@ -43,21 +44,20 @@ pub struct Verdict {
     pub differs: bool,
 }
 
-/// Whether `other` differs from `base`, as one of so many `tests` in a comparison (their chances to err add up to 5 % at most), by at
-/// least the share `least` of the base. `None` where one of them is empty.
-pub fn verdict(base: &[f64], other: &[f64], tests: usize, least: f64) -> Option<Verdict> {
-    let (first, second) = (summary(base)?.median, summary(other)?.median);
+/// Whether the second of each pair differs from the first, as one of so many `tests` in a comparison (their chances to err add up to 5 % at
+/// most), by at least the share `least` of the first. A pair is what both variants took in one round: what slows a machine down for some
+/// rounds slows both. `None` where there is no pair.
+pub fn verdict(pairs: &[(f64, f64)], tests: usize, least: f64) -> Option<Verdict> {
+    let (base, other): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    let (first, second) = (summary(&base)?.median, summary(&other)?.median);
     let change = if first == second { 0.0 } else { second / first - 1.0 };
-    let p = rank_test(base, other);
+    let shifts: Vec<f64> = pairs.iter().map(|(a, b)| shift(*a, *b)).collect();
+    let p = signed_rank_test(&shifts);
     let chance = CHANCE / tests.max(1) as f64;
-    let off = interval(base, other, chance).map(|(low, high)| {
-        let shift = second - first;
-        let off = if shift < 0.0 { high - shift } else { shift - low };
-        if first == 0.0 {
-            0.0
-        } else {
-            (off / first).max(0.0)
-        }
+    let off = interval(&shifts, chance).map(|(low, high)| match change {
+        change if change.is_infinite() => 0.0,
+        change if change < 0.0 => (change_of(high) - change).max(0.0),
+        change => (change - change_of(low)).max(0.0),
     });
     // Of ties the test and the interval may say different things: a difference is told where both do.
     let differs = p <= chance && change.abs() >= least && off.is_some_and(|off| change.abs() > off);
@@ -66,90 +66,87 @@ pub fn verdict(base: &[f64], other: &[f64], tests: usize, least: f64) -> Option<
     Some(Verdict { change, p, noise: if differs { off } else { noise }, differs })
 }
 
-/// Where the shift from `a` to `b` lies, but for this chance: the interval of all shifts that the rank test does not exclude (Hollander,
-/// Wolfe and Chicken, "Nonparametric Statistical Methods", 4.3). `None` where that is any shift.
-fn interval(a: &[f64], b: &[f64], chance: f64) -> Option<(f64, f64)> {
-    let (n, m) = (a.len(), b.len());
-    // counts[i][u]: ways to lay i values of a among so many of b with u pairs in the order that is counted; j grows in place.
-    let mut counts = vec![vec![0.0f64; n * m + 1]; n + 1];
-    for row in &mut counts {
-        if let Some(none) = row.first_mut() {
-            *none = 1.0;
-        }
+/// How far `b` is from `a`, relative to the mean of both: noise of programs grows with what they take, and 0 may be one of them. As much
+/// more is as far as as much less: from -2 to 2.
+fn shift(a: f64, b: f64) -> f64 {
+    if a == b {
+        0.0
+    } else {
+        2.0 * (b - a) / (b + a)
     }
-    for j in 1..=m {
-        for i in 1..=n {
-            let (fewer, here) = counts.split_at_mut(i);
-            let (Some(fewer), Some(here)) = (fewer.last(), here.first_mut()) else { continue };
-            // The greatest of all is of b (it was counted with one b less), or of a, above all j of b.
-            for (u, count) in here.iter_mut().enumerate().rev() {
-                *count += u.checked_sub(j).and_then(|u| fewer.get(u)).copied().unwrap_or_default();
-            }
-        }
-    }
-    let ways = counts.last()?;
+}
+
+/// The same, relative to `a`.
+fn change_of(shift: f64) -> f64 {
+    (2.0 + shift) / (2.0 - shift) - 1.0
+}
+
+/// Where the shift lies, but for this chance: the interval of all shifts that the test does not exclude, between means of two of them
+/// (Hollander, Wolfe and Chicken, "Nonparametric Statistical Methods", 3.3). `None` where that is any shift.
+fn interval(shifts: &[f64], chance: f64) -> Option<(f64, f64)> {
+    let ranks: Vec<usize> = (1..=shifts.len()).collect();
+    let ways = ways(&ranks);
     let total: f64 = ways.iter().sum();
-    // So many of the least and of the most pairs are left out.
-    let (mut left_out, mut sum) = (0, 0.0);
-    for count in ways {
-        sum += count;
-        if 2.0 * sum / total > chance {
-            break;
-        }
-        left_out += 1;
-    }
-    let mut shifts: Vec<f64> = a.iter().flat_map(|a| b.iter().map(move |b| b - a)).collect();
-    shifts.sort_by(f64::total_cmp);
-    let low = shifts.get(usize::checked_sub(left_out, 1)?)?;
-    let high = shifts.get(shifts.len().checked_sub(left_out)?)?;
+    // So many of the least and of the most means are left out.
+    let mut sum = 0.0;
+    let left_out = ways
+        .iter()
+        .take_while(|count| {
+            sum += **count;
+            2.0 * sum / total <= chance
+        })
+        .count();
+    let pairs = shifts.iter().enumerate().flat_map(|(i, a)| shifts.iter().skip(i).map(move |b| (a + b) / 2.0));
+    let mut means: Vec<f64> = pairs.collect();
+    means.sort_by(f64::total_cmp);
+    let low = means.get(usize::checked_sub(left_out, 1)?)?;
+    let high = means.get(means.len().checked_sub(left_out)?)?;
     Some((*low, *high))
 }
 
 /// The fewest runs of each variant with which [`verdict`] can tell a difference at all, in so many tests.
 pub fn fewest_runs(tests: usize) -> usize {
-    // The most unequal ranks are one of all the ways to choose n of 2n, on either side.
-    let mut ways = 1.0;
-    for n in 1..100u32 {
-        ways *= f64::from(2 * (2 * n - 1)) / f64::from(n);
-        if 2.0 / ways <= CHANCE / tests.max(1) as f64 {
-            return n as usize;
-        }
-    }
-    100
+    // All differences on one side are one of all the ways to lay them, on either side.
+    (1..100).find(|n| 2.0 / 2.0f64.powi(*n) <= CHANCE / tests.max(1) as f64).map_or(100, |n| n as usize)
 }
 
-/// The two-sided chance of a rank sum at least so far from its mean, by counting the ways to choose `a`'s ranks among all.
-fn rank_test(a: &[f64], b: &[f64]) -> f64 {
-    let mut all: Vec<f64> = a.iter().chain(b).copied().collect();
-    all.sort_by(f64::total_cmp);
+/// The two-sided chance of a sum of signed ranks at least so far from 0, by counting all ways to give signs. Pairs without a difference
+/// have ranks and no sign (Pratt, 1959).
+fn signed_rank_test(shifts: &[f64]) -> f64 {
+    let mut sizes: Vec<f64> = shifts.iter().map(|s| s.abs()).collect();
+    sizes.sort_by(f64::total_cmp);
     // Twice the midrank, a whole number: places of equals run from `below` to `below + equal`.
-    let rank = |value: f64| {
-        let below = all.partition_point(|x| x.total_cmp(&value).is_lt());
-        let through = all.partition_point(|x| x.total_cmp(&value).is_le());
+    let rank = |size: f64| {
+        let below = sizes.partition_point(|x| x.total_cmp(&size).is_lt());
+        let through = sizes.partition_point(|x| x.total_cmp(&size).is_le());
         below + through + 1
     };
-    let ranks: Vec<usize> = all.iter().map(|x| rank(*x)).collect();
+    let signed: Vec<(bool, usize)> = shifts.iter().filter(|s| **s != 0.0).map(|s| (*s > 0.0, rank(s.abs()))).collect();
+    let ranks: Vec<usize> = signed.iter().map(|(_, rank)| *rank).collect();
     let most: usize = ranks.iter().sum();
-    // ways[n][s]: how many choices of n of the ranks so far have the sum s.
-    let mut ways = vec![vec![0.0f64; most + 1]; a.len() + 1];
-    if let Some(none) = ways.first_mut().and_then(|sums| sums.first_mut()) {
+    let more: usize = signed.iter().filter(|(is_more, _)| *is_more).map(|(_, rank)| rank).sum();
+    // Sums of the positive ones as far from the mean as this one, on either side.
+    let far = more.abs_diff(most - more);
+    let ways = ways(&ranks);
+    let total: f64 = ways.iter().sum();
+    ways.iter().enumerate().filter(|(sum, _)| sum.abs_diff(most - sum) >= far).map(|(_, count)| count).sum::<f64>() / total
+}
+
+/// By sum: how many choices of these ranks, each taken or not, have it.
+fn ways(ranks: &[usize]) -> Vec<f64> {
+    let mut ways = vec![0.0f64; ranks.iter().sum::<usize>() + 1];
+    if let Some(none) = ways.first_mut() {
         *none = 1.0;
     }
-    for &rank in &ranks {
-        for n in (1..=a.len()).rev() {
-            let (fewer, more) = ways.split_at_mut(n);
-            let (Some(fewer), Some(here)) = (fewer.last(), more.first_mut()) else { continue };
-            for (sum, count) in here.iter_mut().enumerate().skip(rank) {
-                *count += fewer.get(sum - rank).copied().unwrap_or_default();
+    for &rank in ranks {
+        for sum in (rank..ways.len()).rev() {
+            let with = ways.get(sum - rank).copied().unwrap_or_default();
+            if let Some(count) = ways.get_mut(sum) {
+                *count += with;
             }
         }
     }
-    let mean = most as f64 * a.len() as f64 / all.len() as f64;
-    let far = (a.iter().map(|x| rank(*x)).sum::<usize>() as f64 - mean).abs();
-    let sums = ways.last().map(Vec::as_slice).unwrap_or_default();
-    let total: f64 = sums.iter().sum();
-    let as_far: f64 = sums.iter().enumerate().filter(|(sum, _)| (*sum as f64 - mean).abs() >= far - 1e-9).map(|(_, count)| count).sum();
-    as_far / total
+    ways
 }
 
 #[cfg(test)]
@@ -157,82 +154,90 @@ fn rank_test(a: &[f64], b: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    /// All ways to choose, one by one.
-    fn naive(a: &[f64], b: &[f64]) -> f64 {
-        let all: Vec<f64> = a.iter().chain(b).copied().collect();
-        let rank = |x: f64| all.iter().filter(|y| **y < x).count() as f64 + (all.iter().filter(|y| **y == x).count() as f64 + 1.0) / 2.0;
-        let ranks: Vec<f64> = all.iter().map(|x| rank(*x)).collect();
-        let mean = ranks.iter().sum::<f64>() * a.len() as f64 / all.len() as f64;
-        let far = (ranks[..a.len()].iter().sum::<f64>() - mean).abs();
-        let sums: Vec<f64> = (0u32..1 << all.len())
-            .filter(|choice| choice.count_ones() as usize == a.len())
-            .map(|choice| ranks.iter().enumerate().filter(|(i, _)| choice >> i & 1 == 1).map(|(_, r)| r).sum())
+    /// All ways to give signs, one by one.
+    fn naive(shifts: &[f64]) -> f64 {
+        let size = |s: f64| s.abs();
+        let below = |s: f64| shifts.iter().filter(|x| size(**x) < size(s)).count() as f64;
+        let equal = |s: f64| shifts.iter().filter(|x| size(**x) == size(s)).count() as f64;
+        let given: Vec<f64> = shifts.iter().filter(|s| **s != 0.0).map(|s| s.signum() * (below(*s) + (equal(*s) + 1.0) / 2.0)).collect();
+        let sums: Vec<f64> = (0u32..1 << given.len())
+            .map(|signs| given.iter().enumerate().map(|(i, r)| if signs >> i & 1 == 1 { r.abs() } else { -r.abs() }).sum())
             .collect();
-        sums.iter().filter(|sum| (*sum - mean).abs() >= far - 1e-9).count() as f64 / sums.len() as f64
+        let sum: f64 = given.iter().sum();
+        sums.iter().filter(|other| f64::abs(**other) >= sum.abs() - 1e-9).count() as f64 / sums.len() as f64
+    }
+
+    fn pairs(a: &[f64], b: &[f64]) -> Vec<(f64, f64)> {
+        a.iter().copied().zip(b.iter().copied()).collect()
     }
 
     #[test]
     fn the_test_is_exact() {
-        for (a, b) in [
-            (&[1.0, 2.0, 3.0, 4.0, 5.0][..], &[6.0, 7.0, 8.0, 9.0, 10.0][..]),
-            (&[1.0, 1.0, 2.0], &[1.0, 2.0, 2.0, 3.0]),
-            (&[5.0, 5.0], &[5.0, 5.0]),
-            (&[3.0, 9.0, 4.0, 8.5], &[1.0, 7.0, 7.0]),
-        ] {
-            assert!((rank_test(a, b) - naive(a, b)).abs() < 1e-12, "{a:?} {b:?}: {} {}", rank_test(a, b), naive(a, b));
+        for shifts in
+            [&[0.1, 0.2, 0.3, 0.4, 0.5][..], &[0.1, -0.1, 0.2, 0.2, -0.3, 0.0], &[0.0, 0.0], &[-0.4, 0.1, 0.1, 0.1, -0.2, -0.9, 0.7]]
+        {
+            assert!((signed_rank_test(shifts) - naive(shifts)).abs() < 1e-12, "{shifts:?}: {}", signed_rank_test(shifts));
         }
-        // 2 of 252.
-        assert!((rank_test(&[1.0, 2.0, 3.0, 4.0, 5.0], &[6.0, 7.0, 8.0, 9.0, 10.0]) - 2.0 / 252.0).abs() < 1e-12);
+        // 2 of 32.
+        assert!((signed_rank_test(&[0.1, 0.2, 0.3, 0.4, 0.5]) - 2.0 / 32.0).abs() < 1e-12);
     }
 
     #[test]
     fn equal_runs_are_no_difference_however_many_there_are() {
-        let same = [7.0; 12];
-        assert_eq!(verdict(&same, &same, 1, 0.0).unwrap(), Verdict { change: 0.0, p: 1.0, noise: Some(0.0), differs: false });
+        let same = [(7.0, 7.0); 12];
+        assert_eq!(verdict(&same, 1, 0.0).unwrap(), Verdict { change: 0.0, p: 1.0, noise: Some(0.0), differs: false });
     }
+
+    const A: [f64; 8] = [100.0, 101.0, 102.0, 103.0, 104.0, 105.0, 106.0, 107.0];
+    const B: [f64; 8] = [110.0, 111.0, 112.0, 113.0, 114.0, 115.0, 116.0, 117.0];
 
     #[test]
     fn a_difference_must_be_sure_and_worth_telling() {
-        let (a, b) = ([100.0, 101.0, 102.0, 103.0, 104.0], [110.0, 111.0, 112.0, 113.0, 114.0]);
-        assert!(verdict(&a, &b, 1, 0.01).unwrap().differs);
-        assert!(!verdict(&a, &b, 1, 0.20).unwrap().differs, "less than is asked for");
-        assert!(!verdict(&a, &b, 12, 0.01).unwrap().differs, "one of many tests needs more runs");
-        assert!(verdict(&a, &[], 1, 0.0).is_none());
+        assert!(verdict(&pairs(&A, &B), 1, 0.01).unwrap().differs);
+        assert!(!verdict(&pairs(&A, &B), 1, 0.20).unwrap().differs, "less than is asked for");
+        assert!(!verdict(&pairs(&A, &B), 12, 0.01).unwrap().differs, "one of many tests needs more runs");
+        assert!(verdict(&[], 1, 0.0).is_none());
     }
 
     #[test]
-    fn the_noise_is_what_the_rank_test_does_not_exclude() {
+    fn what_slows_both_down_hides_no_difference() {
+        // Each round is slower than the last, by more than the variants differ.
+        let rounds: Vec<(f64, f64)> = (0..9).map(|n| f64::from(1 << n)).map(|slow| (slow, slow * 1.1)).collect();
+        let told = verdict(&rounds, 4, 0.01).unwrap();
+        assert!(told.differs && (told.change - 0.1).abs() < 1e-9 && told.noise.unwrap() < 0.01, "{told:?}");
+    }
+
+    #[test]
+    fn the_noise_is_what_the_test_does_not_exclude() {
         // Values without ties: a shift is in the interval where the test of the shifted values does not exclude it.
         let mut seed = 7u64;
         let mut next = || {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             (seed >> 33) as f64 / f64::from(1u32 << 31)
         };
-        for (n, m, chance) in [(5, 5, 0.0125), (7, 7, 0.0125), (7, 6, 0.05), (9, 7, 0.002), (4, 8, 0.05)] {
-            let a: Vec<f64> = (0..n).map(|_| next()).collect();
-            let b: Vec<f64> = (0..m).map(|_| 0.4 + next()).collect();
-            let (low, high) = interval(&a, &b, chance).unwrap();
-            let excluded = |shift: f64| rank_test(&a, &b.iter().map(|b| b - shift).collect::<Vec<f64>>()) <= chance;
+        for (n, chance) in [(8, 0.0125), (9, 0.0125), (6, 0.05), (12, 0.002), (15, 0.05)] {
+            let shifts: Vec<f64> = (0..n).map(|_| 0.4 + next()).collect();
+            let (low, high) = interval(&shifts, chance).unwrap();
+            let excluded = |shift: f64| signed_rank_test(&shifts.iter().map(|s| s - shift).collect::<Vec<f64>>()) <= chance;
             for (shift, wanted) in [(low - 1e-9, true), (low + 1e-9, false), (high - 1e-9, false), (high + 1e-9, true)] {
-                assert_eq!(excluded(shift), wanted, "{n} {m} {chance}: {shift} of {low} to {high}");
+                assert_eq!(excluded(shift), wanted, "{n} {chance}: {shift} of {low} to {high}");
             }
         }
-        assert_eq!(interval(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0], 0.05), None, "too few to exclude any");
+        assert_eq!(interval(&[0.1, 0.2, 0.3], 0.05), None, "too few to exclude any");
     }
 
     #[test]
     fn what_differs_is_more_than_its_noise_and_what_does_not_is_less() {
-        let (a, b) = ([100.0, 101.0, 102.0, 103.0, 104.0], [110.0, 111.0, 112.0, 113.0, 114.0]);
-        let told = verdict(&a, &b, 1, 0.01).unwrap();
+        let told = verdict(&pairs(&A, &B), 1, 0.01).unwrap();
         assert!(told.noise.unwrap() > 0.0 && told.noise.unwrap() < told.change, "{told:?}");
-        let less: Vec<f64> = b.iter().map(|b| b - 20.0).collect();
-        let told = verdict(&a, &less, 1, 0.01).unwrap();
+        let less: Vec<f64> = B.iter().map(|b| b - 20.0).collect();
+        let told = verdict(&pairs(&A, &less), 1, 0.01).unwrap();
         assert!(told.differs && told.change < 0.0 && told.noise.unwrap() < -told.change, "{told:?}");
-        let none = verdict(&a, &a, 1, 0.01).unwrap();
+        let none = verdict(&pairs(&A, &A), 1, 0.01).unwrap();
         assert!(!none.differs && none.noise.unwrap() >= 0.01, "{none:?}");
-        assert_eq!(verdict(&a[..3], &b[..3], 4, 0.01).unwrap().noise, None);
+        assert_eq!(verdict(&pairs(&A[..3], &B[..3]), 4, 0.01).unwrap().noise, None);
         // From nothing to something: no share of nothing.
-        let from_none = verdict(&[0.0; 7], &[1.0; 7], 1, 0.01).unwrap();
+        let from_none = verdict(&[(0.0, 1.0); 7], 1, 0.01).unwrap();
         assert!(from_none.differs && from_none.change.is_infinite(), "{from_none:?}");
     }
 
@@ -241,9 +246,8 @@ mod tests {
         for tests in [1, 4, 12, 40] {
             let n = fewest_runs(tests);
             let far = |n: usize| {
-                let low: Vec<f64> = (0..n).map(|i| i as f64).collect();
-                let high: Vec<f64> = (0..n).map(|i| 1000.0 + i as f64).collect();
-                verdict(&low, &high, tests, 0.0).unwrap().differs
+                let pairs: Vec<(f64, f64)> = (0..n).map(|i| (1.0 + i as f64, 1000.0 + i as f64)).collect();
+                verdict(&pairs, tests, 0.0).unwrap().differs
             };
             assert!(far(n) && !far(n - 1), "{tests} tests, {n} runs");
         }

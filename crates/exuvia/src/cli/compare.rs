@@ -12,8 +12,9 @@ use crate::trouble::Trouble;
 ///
 /// Each variant runs the whole program, once without being measured (files come into the page cache, modules are compiled) and then
 /// --repeat times, in rounds of which each has an order of its own. Medians stand with the least and the most. One of the options that
-/// name variants is given; the first variant is the base. A difference is told where an exact rank test over all figures of the
-/// comparison together finds it (5 % chance to err), from 1 % of memory and 2 % of time on; noise is how far it may be off. Each
+/// name variants is given; the first variant is the base. A difference is told where an exact test of signed ranks, of the runs
+/// of each round, over all figures of the comparison together finds it (5 % chance to err), from 1 % of memory and 2 % of time on; noise
+/// is how far it may be off. Each
 /// allocator is proved to be in use by the process, by the word through which it calls malloc; what is not proved has no verdict. A
 /// variant that crashes is a row with its reason. What the programs print is dropped.
 ///
@@ -57,7 +58,7 @@ pub(crate) struct Compare {
     /// With --isolate: the interpreter
     #[arg(long, value_name = "PATH", default_value = "python3", requires = "isolate")]
     pub(crate) python: OsString,
-    /// Measured runs of each variant [default: 9, more for many variants]
+    /// Measured runs of each variant [default: 9, up to 30 of what is done in 15 s, more for many variants]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeat: Option<u32>,
     /// A run that takes longer is ended, and counts as failed

@@ -80,6 +80,11 @@ pub(super) fn judged(dimension: Dimension, variants: &[Trial]) -> (Vec<Figure>, 
     let base = variants.first().filter(|v| sound(v));
     let tests = TESTS * variants.len().saturating_sub(1);
     let values = |v: &Trial, i: usize| -> Vec<f64> { v.runs.iter().filter_map(|run| run.get(i).copied().flatten()).collect() };
+    // The runs of one round stand at the same place: neither has failed.
+    let pairs = |base: &Trial, v: &Trial, i: usize| -> Vec<(f64, f64)> {
+        let value = |run: &[Option<f64>]| run.get(i).copied().flatten();
+        base.runs.iter().zip(&v.runs).filter_map(|(a, b)| value(a).zip(value(b))).collect()
+    };
     let time = measures.iter().position(|m| m.figure.key == SECONDS.figure.key);
     let spread = |of_base: bool, v: &Trial, i: usize, measure: &Measure| {
         let own = values(v, i);
@@ -89,7 +94,7 @@ pub(super) fn judged(dimension: Dimension, variants: &[Trial]) -> (Vec<Figure>, 
             let of_base = summary(&values(base, i))?;
             // Neither had any collection.
             let is_nothing = of_base.high == 0.0 && s.high == 0.0;
-            verdict(&values(base, i), &own, tests, least(measure, of_base.median, all)).filter(|_| !is_nothing)
+            verdict(&pairs(base, v, i), tests, least(measure, of_base.median, all)).filter(|_| !is_nothing)
         });
         let against = against.map(|v| Against { change: v.change, noise: v.noise, differs: v.differs });
         Some(Spread { median: s.median, low: s.low, high: s.high, against })
