@@ -76,7 +76,7 @@ for n in range(4000):
         let more = mib(&peak["median"]) - mib(&base["peak_rss_bytes"]["median"]);
         assert!(peak["differs"] == true && peak["change"].as_f64() > peak["noise"].as_f64() && more > 20.0, "{}: {answer:#}", py.name);
         assert!(off["verdict"].as_str().unwrap().starts_with("peak RSS +"), "{}: {answer:#}", py.name);
-        assert_eq!(base["runs"].as_array().unwrap().len(), 5, "{}", py.name);
+        assert_eq!(base["runs"].as_array().unwrap().len(), 8, "{}", py.name);
     });
 }
 
@@ -87,7 +87,7 @@ fn a_planted_difference_is_told_and_none_is_not() {
     let command = |n: &str| format!("{} -c '{script}' {n}", this_python());
     let words = ["--against", &command("0 again"), "--against", &command("64"), "--", this_python(), "-c", script, "0"];
     let answer = json(&run(&[&["compare", "--json", "--repeat", "9", "--seed", "7"], &words[..]].concat()));
-    assert_eq!((&answer["schema"], &answer["seed"], &answer["fewest_for_a_verdict"]), (&"exuvia/compare/1".into(), &7.into(), &6.into()));
+    assert_eq!((&answer["schema"], &answer["seed"], &answer["fewest_for_a_verdict"]), (&"exuvia/compare/1".into(), &7.into(), &9.into()));
     let [base, same, more] = answer["variants"].as_array().unwrap().as_slice() else { panic!("{answer:#}") };
     for figure in ["peak_rss_bytes", "end_rss_bytes"] {
         assert_eq!((&base[figure]["differs"], &same[figure]["differs"]), (&Value::Null, &false.into()), "{answer:#}");
@@ -146,7 +146,7 @@ fn rounds_are_shuffled_and_a_seed_repeats_them() {
         noted(&scratch)
     };
     let (first, again, other) = (orders("1"), orders("1"), orders("2"));
-    assert!(first == again && first != other && first.len() == 7 * 3, "{first:?} {other:?}");
+    assert!(first == again && first != other && first.len() == 10 * 3, "{first:?} {other:?}");
     let rounds: Vec<&[String]> = first.chunks(3).collect();
     assert!(rounds.iter().all(|round| ["a", "b", "c"].iter().all(|name| round.iter().any(|n| n == name))), "{rounds:?}");
     let rotated = |a: &[String], b: &[String]| (0..3).any(|by| (0..3).all(|i| a[(i + by) % 3] == b[i]));
@@ -178,7 +178,7 @@ fn a_variant_that_fails_is_a_row_and_the_others_go_on() {
         (&crashed["failures"], &crashed["failed"], &crashed["peak_rss_bytes"]),
         (&2.into(), &"SIGABRT ended it".into(), &Value::Null)
     );
-    assert!(base["failed"].is_null() && base["runs"].as_array().unwrap().len() == 6, "{answer:#}");
+    assert!(base["failed"].is_null() && base["runs"].as_array().unwrap().len() == 9, "{answer:#}");
     // A program that is no Python has no collector, and the rest of the figures.
     assert!(shell["collector_seconds"].is_null() && shell["peak_rss_bytes"]["differs"] == true, "{answer:#}");
 }
@@ -197,12 +197,13 @@ fn what_was_run_before_an_end_is_told() {
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
     let output = child.wait_with_output().unwrap();
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((output.status.code(), &answer["ended"]), (Some(0), &"stopped in round 2 of 9".into()), "{answer:#}");
+    let ended = answer["ended"].as_str().unwrap();
+    assert!(output.status.code() == Some(0) && ended.starts_with("stopped in round 2 of "), "{answer:#}");
     for variant in answer["variants"].as_array().unwrap() {
         assert!(variant["runs"].as_array().unwrap().len() == 1 && variant["failed"].is_null(), "{answer:#}");
     }
     let verdict = answer["variants"][1]["verdict"].as_str().unwrap();
-    assert!(verdict.starts_with("no verdict, 1 run of each and the base are too few: 5 are needed"), "{verdict}");
+    assert!(verdict.starts_with("no verdict, 1 run of each and the base are too few: 8 are needed"), "{verdict}");
     assert_eq!(noted(&scratch).len(), 5, "nothing was run after it");
 }
 
