@@ -12,7 +12,7 @@ use testbed::Scratch;
 
 /// ctypes is the extension that writes. The program stands in a read of C code afterwards: nothing of Python runs on the damaged heap.
 const HEAD: &str = r#"
-import ctypes, gc, os, sys, threading
+import _datetime, ctypes, gc, os, sys, threading
 gc.disable()
 def put(at, value, size=8): ctypes.memmove(at, (value % (1 << 8 * size)).to_bytes(size, "little"), size)
 def word(at): return ctypes.c_size_t.from_address(at).value
@@ -29,6 +29,8 @@ others = [Other() for n in range(50)]
 lists = [[n, n + 1] for n in range(500)]
 dicts = [{n + 1000: str(n)} for n in range(500)]
 strs = ["text %d" % n for n in range(500)]
+spans = [_datetime.timedelta(n) for n in range(50)]
+hashes = [hash(span) for span in spans]
 big = [bytes(1000), 10 ** 30, tuple(range(7))]
 started, stop = threading.Semaphore(0), threading.Event()
 def work():
@@ -87,6 +89,8 @@ const DAMAGES: &[(&str, &str)] = &[
     ("put(id(Hurt) + 32, 1 << 40)", "corrupted"),
     ("put(id(Hurt) + 32, 8)", "corrupted"),
     ("put(id(Hurt) + 40, 1 << 60)", "corrupted"),
+    ("put(id(Hurt) + 40, 1 << 31)", "corrupted"),
+    ("put(id(_datetime.timedelta) + 40, 1 << 31)", "corrupted"),
     ("put(id(Hurt) + 24, 0x4141414141)", "corrupted"),
     ("put(id(Hurt) + 168, -1)", ""),
     ("put(id(Hurt) + 264, 0x414141414140)", "bad-reference"),

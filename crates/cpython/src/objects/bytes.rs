@@ -2,20 +2,18 @@
 
 use memory::{Fault, Memory};
 
+use super::OWN_BOUND;
 use crate::heap::{Heap, Obj};
 use crate::types::TypeInfo;
 use crate::visit::{Label, Torn, Visitor};
 
-/// Largest buffer that is believed.
-const BUFFER_BOUND: i64 = 1 << 46;
-
 pub(super) fn bytearray<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
     let table = &heap.layout.table;
     let (Some(alloc), Some(at)) = (table.offset("PyByteArrayObject", "ob_alloc"), table.offset("PyByteArrayObject", "ob_bytes")) else {
-        return heap.default_size(o, t);
+        return heap.default_size(o, t, v);
     };
     let n = o.i64(alloc)?;
-    if !(0..BUFFER_BOUND).contains(&n) {
+    if !(0..OWN_BOUND as i64).contains(&n) {
         v.torn(Torn::Size);
         return Ok(t.basic);
     }
@@ -28,10 +26,10 @@ pub(super) fn bytearray<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, 
             return Ok(t.basic);
         }
         let head = heap.layout.at.bytes.ob_sval + 1;
-        if n > 0 && heap.image.u64(bytes)? == 1 {
-            v.owns(bytes, head + n as u64);
-        } else {
+        if n == 0 || heap.image.u64(bytes)? != 1 {
             v.hidden(bytes, Label::Field("bytes"));
+        } else if !heap.owned_block(bytes, head + n as u64, v) {
+            return Ok(t.basic);
         }
         return Ok(t.basic + if n > 0 { head + n as u64 } else { 0 });
     }
@@ -55,5 +53,5 @@ pub(super) fn bytes_io<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v
         return Ok(t.basic);
     };
     // `_PySys_GetSizeOf(self->buf)`: with its pre-header, which bytes has none of.
-    Ok(t.basic + heap.default_size(&b, &class)?)
+    Ok(t.basic + heap.default_size(&b, &class, v)?)
 }

@@ -21,5 +21,5 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
             t.decoder.told.tell(v, heap.image.addr(pointer)?, Label::Field(field));
         }
     }
-    heap.default_size(o, t)
+    heap.default_size(o, t, v)
 }

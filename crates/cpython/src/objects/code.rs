@@ -48,7 +48,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
     if let Some(cached) = f._co_cached {
         cached_parts(heap, o.addr(cached)?, v)?;
     }
-    let mut own = if heap.layout.rules.code_inline { memory::rounded_up(heap.default_size(o, t)?, 8) } else { t.basic };
+    let mut own = if heap.layout.rules.code_inline { memory::rounded_up(heap.default_size(o, t, v)?, 8) } else { t.basic };
     let extra = o.addr(f.co_extra)?;
     if !extra.is_null() {
         let n = heap.image.i64(extra)?.clamp(1, 1 << 20) as u64;

@@ -6,7 +6,7 @@
 use memory::{Addr, Fault};
 
 use super::catalogue::Told;
-use super::{dict, parts, type_object};
+use super::{dict, parts, type_object, OWN_BOUND};
 use crate::heap::{Heap, Obj};
 use crate::types::{flags, TypeInfo};
 use crate::visit::{Label, Torn, Visitor};
@@ -111,10 +111,10 @@ pub(super) fn instance<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v
         let (at, bytes) = (o.addr(pointer)?, o.i64(size)?);
         if o.u32(needs_free)? != 0 && at != o.addr + inline && !at.is_null() {
             match u64::try_from(bytes) {
-                Ok(bytes) => v.owns(at, bytes),
-                Err(_) => v.torn(Torn::Size),
+                Ok(bytes) if bytes <= OWN_BOUND => v.owns(at, bytes),
+                _ => v.torn(Torn::Size),
             }
         }
     }
-    heap.default_size(o, t)
+    heap.default_size(o, t, v)
 }

@@ -22,7 +22,7 @@ const DEFAULTS_BOUND: u64 = 1 << 16;
 
 pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, forms: &[CythonForm], v: &mut V) -> Result<u64, Fault> {
     // A subclass may have added to the struct.
-    let Some(form) = forms.iter().filter(|f| f.bytes <= t.basic).max_by_key(|f| f.bytes) else { return heap.default_size(o, t) };
+    let Some(form) = forms.iter().filter(|f| f.bytes <= t.basic).max_by_key(|f| f.bytes) else { return heap.default_size(o, t, v) };
     let told = t.decoder.told;
     let hidden_unless = |visible: bool| if visible { told } else { Told::Hidden };
     let with_class = heap.layout.table.size("PyCMethodObject");
@@ -64,7 +64,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, for
     for name in form.fused {
         told.tell(v, o.addr(next())?, Label::Field(name));
     }
-    heap.default_size(o, t)
+    heap.default_size(o, t, v)
 }
 
 /// A block that starts with the values that are objects.

@@ -15,5 +15,5 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
             t.decoder.told.tell(v, o.addr(tzinfo)?, Label::Field("tzinfo"));
         }
     }
-    heap.default_size(o, t)
+    heap.default_size(o, t, v)
 }

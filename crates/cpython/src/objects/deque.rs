@@ -18,7 +18,7 @@ const SPARE_BOUND: u64 = 16;
 pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
     let table = &heap.layout.table;
     let at = |field| table.offset("dequeobject", field);
-    let (Some(left_block), Some(left_index)) = (at("leftblock"), at("leftindex")) else { return heap.default_size(o, t) };
+    let (Some(left_block), Some(left_index)) = (at("leftblock"), at("leftindex")) else { return heap.default_size(o, t, v) };
     let (n, index) = (o.size()?, o.i64(left_index)?);
     if n < 0 || n as u64 > heap.most(8) || !(0..=BLOCK_ITEMS as i64).contains(&index) {
         v.torn(Torn::Size);

@@ -10,7 +10,7 @@ use crate::types::TypeInfo;
 use crate::visit::{Label, Torn, Visitor};
 
 pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
-    let &[text, tail, extra] = &*t.decoder.extra else { return heap.default_size(o, t) };
+    let &[text, tail, extra] = &*t.decoder.extra else { return heap.default_size(o, t, v) };
     // Bit 0 says that what stands there is a list of strings still to be joined.
     for (at, name) in [(text, "text"), (tail, "tail")] {
         t.decoder.told.tell(v, Addr(o.addr(at)?.0 & !1), Label::Field(name));
@@ -52,7 +52,7 @@ pub(super) fn iterator<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v
     let (&[stack, used], Some(bytes), Some(parent)) =
         (&*t.decoder.extra, table.size("ParentLocator"), table.offset("ParentLocator", "parent"))
     else {
-        return heap.default_size(o, t);
+        return heap.default_size(o, t, v);
     };
     let (stack, used) = (o.addr(stack)?, o.u64(used as i64)?);
     if used > heap.most(bytes) {
@@ -62,5 +62,5 @@ pub(super) fn iterator<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v
             t.decoder.told.tell(v, heap.image.addr(stack + i * bytes + parent)?, Label::Item(i));
         }
     }
-    heap.default_size(o, t)
+    heap.default_size(o, t, v)
 }

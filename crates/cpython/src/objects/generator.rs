@@ -42,7 +42,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
         }
     }
     let (Some(at), Some(state), Some(i)) = (f.gi_iframe, f.gi_frame_state, heap.layout.iframe) else {
-        return heap.default_size(o, t);
+        return heap.default_size(o, t, v);
     };
     let code = untagged(heap, heap.image.u64(o.addr + at + i.code)?);
     if (o.u8(state)? as i8) < heap.layout.rules.generators.cleared_from {

@@ -161,5 +161,5 @@ pub(super) fn opaque<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
             }
         }
     }
-    heap.default_size(o, t)
+    heap.default_size(o, t, v)
 }

@@ -30,5 +30,5 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
             n += 1;
         }
     }
-    heap.default_size(o, t)
+    heap.default_size(o, t, v)
 }

@@ -55,6 +55,8 @@ use crate::visit::{Label, Torn, Visitor};
 
 /// From here on a size is compared with the memory that is there; smaller lies cost less than the look.
 const LARGE: u64 = 64 << 10;
+/// No object is larger, not even with data that is not in the image (an array of which no page was touched).
+const OWN_BOUND: u64 = 1 << 46;
 
 impl Heap<'_> {
     /// Reads the object `o` of type `t`: tells `v` what it refers to and owns, and gives its own size: exactly what
@@ -69,10 +71,7 @@ impl Heap<'_> {
             field.told.tell(v, o.addr(field.offset)?, Label::Field(field.name));
         }
         let mut own = match d.kind {
-            Kind::Plain => {
-                let own = self.default_size(o, t)?;
-                self.inline(o, own, t.basic, v)
-            }
+            Kind::Plain => self.default_size(o, t, v)?,
             Kind::Opaque => instance::opaque(self, o, t, v)?,
             Kind::Tuple => tuple::decode(self, o, t, v)?,
             Kind::List => list::decode(self, o, t, v)?,
@@ -93,7 +92,7 @@ impl Heap<'_> {
             Kind::Weakref => {
                 let target = o.addr(self.layout.at.weakref.wr_object)?;
                 v.weak(target, Label::Field("target"));
-                self.default_size(o, t)?
+                self.default_size(o, t, v)?
             }
             Kind::Capsule => capsule::decode(self, o, t, v)?,
             Kind::Deque => deque::decode(self, o, t, v)?,
@@ -116,12 +115,16 @@ impl Heap<'_> {
             Kind::NdArray => nd_array::decode(self, o, t, v)?,
             Kind::NumpyMethod => numpy_method::decode(self, o, t, v)?,
             Kind::CythonFunction(forms) => cython_function::decode(self, o, t, forms, v)?,
-            Kind::NumpyScalar(bytes) => self.default_size(o, t)? + u64::from(bytes),
+            Kind::NumpyScalar(bytes) => self.default_size(o, t, v)? + u64::from(bytes),
         };
         if d.has_parts() {
             own += parts::tell(self, o, d, v)?;
         }
         instance::layers(self, o, t, v)?;
+        if own > OWN_BOUND {
+            v.torn(Torn::Size);
+            own = t.basic;
+        }
         Ok(own + self.counted_pre_header(o, t)?)
     }
 
@@ -147,10 +150,14 @@ impl Heap<'_> {
         true
     }
 
-    /// `object.__sizeof__`: basic size and items.
+    /// `object.__sizeof__`: basic size and items, as far as [`Heap::inline`] believes in so many.
     #[inline]
-    pub(crate) fn default_size(&self, o: &Obj<'_>, t: &TypeInfo) -> Result<u64, Fault> {
-        Ok(if t.item > 0 { t.basic.saturating_add(o.size()?.unsigned_abs().saturating_mul(t.item)) } else { t.basic })
+    pub(crate) fn default_size<V: Visitor>(&self, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
+        if t.item == 0 {
+            return Ok(t.basic);
+        }
+        let own = t.basic.saturating_add(o.size()?.unsigned_abs().saturating_mul(t.item));
+        Ok(self.inline(o, own, t.basic, v))
     }
 
     /// What `sys.getsizeof` adds to `__sizeof__` for the words before the object.

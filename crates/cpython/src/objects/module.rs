@@ -33,5 +33,5 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
             }
         }
     }
-    heap.default_size(o, t)
+    heap.default_size(o, t, v)
 }

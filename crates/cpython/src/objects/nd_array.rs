@@ -39,7 +39,7 @@ const DTYPE_2: u64 = 104;
 
 pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
     if t.basic < LEAST {
-        return heap.default_size(o, t);
+        return heap.default_size(o, t, v);
     }
     let (base, dtype, n) = (o.addr(BASE)?, o.addr(DTYPE)?, o.u32(DIMENSIONS)?);
     for (to, name) in [(base, "base"), (dtype, "dtype")] {

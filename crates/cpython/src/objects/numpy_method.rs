@@ -22,7 +22,7 @@ const WRAPPED: u64 = 120;
 const ARGUMENTS_BOUND: u32 = 64;
 
 pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
-    let own = heap.default_size(o, t)?;
+    let own = heap.default_size(o, t, v)?;
     let name = o.addr(NAME)?;
     if !name.is_null() {
         if let Some(bytes) = string_bytes(heap, name)? {

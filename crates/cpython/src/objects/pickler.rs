@@ -11,8 +11,8 @@ use crate::types::TypeInfo;
 use crate::visit::{Label, Torn, Visitor};
 
 pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
-    let &[memo, output] = &*t.decoder.extra else { return heap.default_size(o, t) };
-    let mut own = heap.default_size(o, t)?;
+    let &[memo, output] = &*t.decoder.extra else { return heap.default_size(o, t, v) };
+    let mut own = heap.default_size(o, t, v)?;
     let memo = o.addr(memo)?;
     if !memo.is_null() {
         own += memo_table(heap, memo, t, v)?;
@@ -22,7 +22,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
         v.hidden(output, Label::Field("output_buffer"));
         let bytes = heap.obj(output)?;
         match heap.type_at(bytes.ty()?) {
-            Some(class) => own += heap.default_size(&bytes, &class)?,
+            Some(class) => own += heap.default_size(&bytes, &class, v)?,
             None => v.torn(Torn::Size),
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn unpickler<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, 
             }
         }
     }
-    heap.default_size(o, t)
+    heap.default_size(o, t, v)
 }
 
 fn memo_told(heap: &Heap<'_>, t: &TypeInfo) -> Told {

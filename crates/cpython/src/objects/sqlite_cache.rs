@@ -14,7 +14,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
     let (&[factory, counted, first], Some(next), Some(bytes)) =
         (&*t.decoder.extra, table.offset("pysqlite_Node", "next"), table.size("pysqlite_Node"))
     else {
-        return heap.default_size(o, t);
+        return heap.default_size(o, t, v);
     };
     // A connection's own cache does not count the connection, or neither would ever be freed.
     let told = if o.u32(counted)? != 0 { t.decoder.told } else { Told::Weak };
@@ -31,5 +31,5 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
         node = heap.image.addr(node + next)?;
         n += 1;
     }
-    heap.default_size(o, t)
+    heap.default_size(o, t, v)
 }

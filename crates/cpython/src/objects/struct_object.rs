@@ -15,7 +15,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
     let table = &heap.layout.table;
     let (&[codes], Some(bytes), Some(definition)) = (&*t.decoder.extra, table.size("formatcode"), table.offset("formatcode", "fmtdef"))
     else {
-        return heap.default_size(o, t);
+        return heap.default_size(o, t, v);
     };
     let codes = o.addr(codes)?;
     if codes.is_null() {

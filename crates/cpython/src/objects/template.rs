@@ -20,5 +20,5 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
             t.decoder.told.tell(v, to, Label::Item(i as u64 / 2));
         }
     }
-    heap.default_size(o, t)
+    heap.default_size(o, t, v)
 }

@@ -34,7 +34,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
             v.reference(to, Label::Item(i as u64));
         }
     }
-    heap.default_size(o, t)
+    heap.default_size(o, t, v)
 }
 
 /// `n_fields` of a struct sequence class.

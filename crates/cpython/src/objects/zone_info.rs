@@ -15,12 +15,12 @@ const ENTRIES_BOUND: u64 = 1 << 20;
 pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: &mut V) -> Result<u64, Fault> {
     let table = &heap.layout.table;
     let (&[transitions, ttinfos, utc, wall, of_transitions, infos], Some(info_bytes)) = (&*t.decoder.extra, table.size("_ttinfo")) else {
-        return heap.default_size(o, t);
+        return heap.default_size(o, t, v);
     };
     let (transitions, ttinfos) = (o.u64(transitions as i64)?, o.u64(ttinfos as i64)?);
     if transitions > ENTRIES_BOUND || ttinfos > ENTRIES_BOUND {
         v.torn(Torn::Size);
-        return heap.default_size(o, t);
+        return heap.default_size(o, t, v);
     }
     // `trans_list_wall` is two pointers, one for each fold.
     for at in [utc, wall, wall + 8, of_transitions] {
@@ -36,7 +36,7 @@ pub(super) fn decode<V: Visitor>(heap: &Heap<'_>, o: &Obj<'_>, t: &TypeInfo, v: 
             one(heap, infos + i * info_bytes, v)?;
         }
     }
-    heap.default_size(o, t)
+    heap.default_size(o, t, v)
 }
 
 /// A `_ttinfo`.
