@@ -15,20 +15,20 @@ use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 use object::{elf, Endianness, Object};
 
 mod held;
+mod loads;
 mod notes;
 mod packed;
 mod write;
 
+use loads::{left_out, loads, Header, Load};
 pub use notes::Kept;
-use notes::{FileRange, Notes};
+use notes::Notes;
 pub use write::{write_core, Dump};
 
 use crate::elf::{mapped_files, python_module};
 use crate::pagemap::PAGE;
 use crate::sys::mapped::Mapped;
 
-/// A process has at most so many mappings (vm.max_map_count is 65,530 by default).
-const MAPPINGS_MAX: usize = 1 << 20;
 /// No more bytes are taken from mapped files; the libraries of the largest programs have a few gigabytes.
 const FILLED_MAX: u64 = 8 << 30;
 /// Bytes of an ELF file in which its build id must stand: the first page, which the kernel dumps of each (coredump_filter, bit 4).
@@ -232,104 +232,12 @@ fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
-/// A PT_LOAD.
-#[derive(Clone, Copy, Debug)]
-struct Load {
-    start: u64,
-    end: u64,
-    offset: u64,
-    dumped: u64,
-    flags: u32,
-}
-
-type Header = elf::FileHeader64<Endianness>;
-
-fn headers<'b>(path: &Path, bytes: &'b [u8]) -> Result<(Endianness, &'b [elf::ProgramHeader64<Endianness>]), CoreError> {
-    let not = |found: &str| CoreError::NotCore { path: path.to_path_buf(), found: found.into() };
-    let (Some(b"\x7fELF"), Some(&class), Some(&order)) = (bytes.get(..4), bytes.get(4), bytes.get(5)) else {
-        return Err(not(if bytes.is_empty() { "an empty file" } else { "no ELF file" }));
-    };
-    let half = |at: usize| match (bytes.get(at), bytes.get(at + 1), order) {
-        (Some(&a), Some(&b), 2) => u16::from_be_bytes([a, b]),
-        (Some(&a), Some(&b), _) => u16::from_le_bytes([a, b]),
-        _ => 0,
-    };
-    match half(16) {
-        elf::ET_CORE => {}
-        elf::ET_EXEC | elf::ET_DYN => return Err(not("a program or a library")),
-        elf::ET_REL => return Err(not("an object file of a compiler")),
-        _ => return Err(not("another kind of ELF file")),
-    }
-    if (class, order, half(18)) != (2, 1, elf::EM_X86_64) {
-        let bits = if class == 2 { "64-bit" } else { "32-bit" };
-        let machine = match half(18) {
-            elf::EM_X86_64 => "x86-64".into(),
-            elf::EM_386 => "x86".into(),
-            elf::EM_AARCH64 => "AArch64".into(),
-            elf::EM_ARM => "Arm".into(),
-            other => format!("machine {other}"),
-        };
-        return Err(CoreError::OtherCpu { path: path.to_path_buf(), found: format!("{bits}, {machine}") });
-    }
-    let cut = || CoreError::Cut { path: path.to_path_buf(), have: bytes.len() as u64, wanted: bytes.len() as u64 + 1 };
-    let header = Header::parse(bytes).map_err(|_| cut())?;
-    let endian = header.endian().map_err(|_| cut())?;
-    let all = header.program_headers(endian, bytes).map_err(|_| cut())?;
-    if all.is_empty() {
-        return Err(not("an ELF file without segments"));
-    }
-    Ok((endian, all))
-}
-
 /// Why a mapped file is not read.
 enum NotFound {
     /// It is no program and no library.
     Data,
     /// It is not here as it was.
     Missing(String),
-}
-
-/// What is mapped, by address; a core whose bytes end before its last segment is cut.
-fn loads(path: &Path, bytes: &[u8]) -> Result<Vec<Load>, CoreError> {
-    let (endian, headers) = headers(path, bytes)?;
-    let mut loads = Vec::new();
-    let mut wanted = 0;
-    for h in headers.iter().filter(|h| h.p_type(endian) == elf::PT_LOAD).take(MAPPINGS_MAX) {
-        let (start, size) = (h.p_vaddr(endian), h.p_memsz(endian).max(h.p_filesz(endian)));
-        let Some(end) = start.checked_add(size).filter(|end| *end > start) else { continue };
-        let (offset, dumped) = (h.p_offset(endian), h.p_filesz(endian));
-        wanted = wanted.max(if dumped > 0 { offset.saturating_add(dumped) } else { 0 });
-        loads.push(Load { start, end, offset, dumped, flags: h.p_flags(endian) });
-    }
-    if wanted > bytes.len() as u64 {
-        return Err(CoreError::Cut { path: path.to_path_buf(), have: bytes.len() as u64, wanted });
-    }
-    // No byte is dumped twice; what a made-up file says so of would be copied as often.
-    if loads.iter().fold(0u64, |sum, load| sum.saturating_add(load.dumped)) > bytes.len() as u64 {
-        return Err(CoreError::NotCore { path: path.to_path_buf(), found: "an ELF file whose segments overlap".into() });
-    }
-    loads.sort_unstable_by_key(|load| load.start);
-    Ok(loads)
-}
-
-/// gcore has no segment for a mapping that it does not dump: the files' ranges without one are added, as read-only.
-fn left_out(loads: &mut Vec<Load>, files: &[FileRange]) {
-    let mut more = Vec::new();
-    for range in files {
-        let mut at = range.start;
-        let first = loads.partition_point(|load| load.end <= range.start);
-        for load in loads.iter().skip(first).take_while(|load| load.start < range.end) {
-            if at < load.start {
-                more.push((at, load.start));
-            }
-            at = at.max(load.end);
-        }
-        if at < range.end {
-            more.push((at, range.end));
-        }
-    }
-    loads.extend(more.into_iter().map(|(start, end)| Load { start, end, offset: 0, dumped: 0, flags: elf::PF_R }));
-    loads.sort_unstable_by_key(|load| load.start);
 }
 
 impl Core {
@@ -512,7 +420,7 @@ impl Core {
             self.parts.push(Part { start: load.start, file: None, offset: load.offset, length: dumped });
             let absent = load.end - load.start - dumped;
             if m.path.is_empty() || m.path.starts_with('[') {
-                self.absent += if m.read { absent } else { 0 };
+                self.absent = self.absent.saturating_add(if m.read { absent } else { 0 });
                 continue;
             }
             let number = *numbers.entry(m.path.clone()).or_insert_with(|| {
@@ -541,10 +449,10 @@ impl Core {
                     let there = self.files.get(file).map_or(0, |file| file.bytes().len() as u64).saturating_sub(offset);
                     let length = absent.min(there.next_multiple_of(PAGE)).min(filled);
                     filled -= length;
-                    self.absent += absent - length;
+                    self.absent = self.absent.saturating_add(absent - length);
                     self.parts.push(Part { start: load.start + dumped, file: Some(file), offset, length });
                 }
-                None if m.read => self.absent += absent,
+                None if m.read => self.absent = self.absent.saturating_add(absent),
                 _ => {}
             }
         }

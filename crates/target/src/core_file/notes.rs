@@ -11,7 +11,8 @@ use object::elf;
 use object::read::elf::ProgramHeader;
 use serde::{Deserialize, Serialize};
 
-use super::{headers, CoreError, MAPPINGS_MAX};
+use super::loads::{headers, MAPPINGS_MAX};
+use super::CoreError;
 use crate::pagemap::PAGE;
 
 /// A range that a file was mapped to.

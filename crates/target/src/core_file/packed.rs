@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
 
-use super::{headers, CoreError, Header};
+use super::loads::{headers, Header};
+use super::CoreError;
 use crate::pagemap::PAGE;
 
 /// At the front of the unpacked bytes stand the headers: 65,535 program headers are 3.7 MB, more are counted elsewhere (PN_XNUM).
