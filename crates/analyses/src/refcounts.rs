@@ -18,7 +18,8 @@ pub const MANY: u64 = 100;
 /// Deep-frozen objects of 3.11 begin with a count of 999,999,999 (`_PyObject_IMMORTAL_REFCNT`, Include/internal/pycore_runtime_init.h) and
 /// are immortal in all but name. No heap of a terabyte has so many references to one object.
 const IMMORTAL_BY_COUNT: u64 = 500_000_000;
-/// Anonymous memory behind a file's data is its `.bss` where it is smaller than an arena, which the kernel may have joined to it.
+/// Anonymous memory behind a file's data is its `.bss` where it is smaller than an arena: the kernel may have put one there, and older
+/// snapshots have both as one region.
 const BSS_LESS_THAN: u64 = 256 << 10;
 
 /// The answer to `refcounts`.

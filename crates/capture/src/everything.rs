@@ -2,9 +2,12 @@
 //! gives is packed by the thread that read it and written in order, so that neither objects nor references are ever held
 //! together.
 
+use std::ops::Range;
+
 use cpython::types::TypeInfo;
 use cpython::{collector, lines, roots};
 use graph::Edges;
+use memory::Addr;
 use snapshot::file::{Draft, FileError};
 use snapshot::{
     CollectorState, Content, Coverage, Details, FrameRow, Graph, KeyNote, KnownFacts, LabelPlaces, Objects, RegionRow, RootLink, ThreadRow,
@@ -142,7 +145,8 @@ fn small(reached: &Reached<'_, '_>, ids: &Ids<'_, '_>, details: &mut Details) {
         .collect();
     (details.threads, details.frames) = threads(reached);
     details.collectors = collectors(reached.world());
-    details.regions = reached.world().source.mappings.iter().map(region).collect();
+    let statics = reached.shared.statics.ranges();
+    details.regions = reached.world().source.mappings.iter().flat_map(|m| regions(m, statics)).collect();
 }
 
 /// The collector of each interpreter; to 3.8 all have one.
@@ -211,8 +215,43 @@ fn threads(reached: &Reached<'_, '_>) -> (Vec<ThreadRow>, Vec<FrameRow>) {
     (threads, frames)
 }
 
-fn region(m: &memory::Mapping) -> RegionRow {
+/// A mapping; of one that is a file's .bss with an arena that the kernel joined to it, both.
+fn regions(m: &memory::Mapping, statics: &[Range<u64>]) -> Vec<RegionRow> {
     let right = |has: bool, letter: char| if has { letter } else { '-' };
-    let rights = [right(m.read, 'r'), right(m.write, 'w'), right(m.exec, 'x'), if m.shared { 's' } else { 'p' }];
-    RegionRow { start: m.start, end: m.end, rights: rights.iter().collect(), offset: m.offset, path: m.path.clone() }
+    let rights: String = [right(m.read, 'r'), right(m.write, 'w'), right(m.exec, 'x'), if m.shared { 's' } else { 'p' }].iter().collect();
+    let one = |start: Addr, end: Addr| RegionRow { start, end, rights: rights.clone(), offset: m.offset, path: m.path.clone() };
+    let bss = statics.iter().filter(|_| m.inode == 0).find(|r| r.start == m.start.0 && r.end < m.end.0);
+    match bss.map(|bss| Addr(bss.end)) {
+        Some(end) => vec![one(m.start, end), one(end, m.end)],
+        None => vec![one(m.start, m.end)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen in one of many runs: the static ints of 3.8 were no static objects any more, and each had a reference too many.
+    #[test]
+    fn an_arena_that_was_joined_to_a_bss_is_a_region_of_its_own() {
+        let mapping = |start, end, inode| memory::Mapping {
+            start: Addr(start),
+            end: Addr(end),
+            read: true,
+            write: true,
+            exec: false,
+            shared: false,
+            offset: 0,
+            inode,
+            path: String::new(),
+        };
+        let ranges = |m: &memory::Mapping, statics: &[Range<u64>]| -> Vec<(u64, u64)> {
+            regions(m, statics).iter().map(|row| (row.start.0, row.end.0)).collect()
+        };
+        let statics = [0x1000..0x4000, 0x4000..0x6000];
+        assert_eq!(ranges(&mapping(0x4000, 0x4_6000, 0), &statics), [(0x4000, 0x6000), (0x6000, 0x4_6000)]);
+        assert_eq!(ranges(&mapping(0x4000, 0x6000, 0), &statics), [(0x4000, 0x6000)]);
+        assert_eq!(ranges(&mapping(0x1000, 0x9000, 7), &statics), [(0x1000, 0x9000)]);
+        assert_eq!(ranges(&mapping(0x7000, 0x9000, 0), &statics), [(0x7000, 0x9000)]);
+    }
 }

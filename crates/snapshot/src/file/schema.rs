@@ -286,7 +286,7 @@ pub const TABLES: &[TableSpec] = &[
     },
     TableSpec {
         name: "regions",
-        row: "one mapping of the target's memory",
+        row: "one mapping of the target's memory; a file's `.bss` and what the kernel joined to it are two",
         columns: &[
             column("start", Kind::Address, "its first address"),
             column("end", Kind::Address, "one past its last"),
