@@ -68,6 +68,8 @@ pub struct Grown {
     pub points: Vec<Point>,
     /// Why there are fewer sizes or runs than were asked for.
     pub ended: Option<String>,
+    /// Its first call kept something for the later ones, and is what is told.
+    pub keeps: bool,
     /// What it returned without doing anything: a generator, a coroutine.
     pub lazy: Option<String>,
     /// Memory that was left on the machine, or in the container, before.
@@ -93,7 +95,8 @@ impl Figures {
         let median = |of: fn(&Sampled) -> f64| {
             let mut values: Vec<f64> = runs.iter().map(of).collect();
             values.sort_by(f64::total_cmp);
-            values.get(runs.len() / 2).copied()
+            let middle = values.get((runs.len().max(1) - 1) / 2).zip(values.get(runs.len() / 2));
+            middle.map(|(low, high)| (low + high) / 2.0)
         };
         Some(Figures {
             runs: runs.len() as u32,
@@ -126,9 +129,9 @@ pub fn growths(points: &[Point]) -> Growths {
 }
 
 /// What the next size takes if it goes on as from the last but one to the last: by the power of n that lies between them, or by the power
-/// of two a step, whichever is more. `None` where there are no two yet, or where nothing grows.
+/// of two a step, whichever is more; as much as the last, where there is one alone, or where nothing grows. `None` where there is none.
 pub fn next(known: &[(u64, f64)], n: u64) -> Option<f64> {
-    let [.., (before, low), (last, high)] = known else { return None };
+    let [.., (before, low), (last, high)] = known else { return known.last().map(|(_, value)| *value) };
     if !(*low > 0.0 && high > low && last > before && n > *last) {
         return known.last().map(|(_, value)| *value);
     }

@@ -37,7 +37,7 @@ fn noting(scratch: &Scratch, script: &str) -> String {
     let path = scratch.path().join("noting");
     let log = scratch.path().join("log");
     let text = format!(
-        "#!{}\nimport sys\nopen({log:?}, 'a').write(sys.argv[1] + '\\n')\nruns = len(open({log:?}).read().split())\n{script}\n",
+        "#!{}\nimport sys\nlog = {log:?}\nopen(log, 'a').write(sys.argv[1] + '\\n')\nruns = len(open(log).read().split())\n{script}\n",
         this_python()
     );
     std::fs::write(&path, text).unwrap();
@@ -208,6 +208,32 @@ fn what_was_run_before_an_end_is_told() {
 }
 
 #[test]
+fn under_nohup_a_hangup_ends_nothing() {
+    let scratch = Scratch::new().unwrap();
+    // And what is temporary is beside us, wherever the program goes.
+    std::fs::create_dir(scratch.path().join("here")).unwrap();
+    let program = noting(
+        &scratch,
+        "import gc, os, time\nos.chdir('/')\ngc.collect()\nwhile runs == 2 and not os.path.exists(log + '.go'): time.sleep(0.01)",
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh", exuvia().get_program().to_str().unwrap()]);
+    command.args(["compare", "--json", "--repeat", REPEAT, "--gc", "default,off", "--", &program, "a"]);
+    command.current_dir(scratch.path()).env("TMPDIR", "here");
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while noted(&scratch).len() < 2 {
+        std::thread::yield_now();
+    }
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGHUP).unwrap();
+    std::fs::write(scratch.path().join("log.go"), "").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    assert!(answer["ended"].is_null() && answer["variants"][1]["runs"].as_array().unwrap().len() == 8, "{answer:#}");
+    assert_eq!(answer["variants"][0]["proof"], "1 collection", "{answer:#}");
+    assert_eq!(left(&scratch.path().join("here")), 0);
+}
+
+#[test]
 fn a_limit_that_is_crossed_has_an_exit_code() {
     let more = format!("{} -c 'more = bytearray(64 << 20)'", this_python());
     let ask = |percent: &str| {
@@ -236,6 +262,7 @@ fn wrong_input_has_one_error() {
         (to(&[], &["--", py]), 2, "it is not said what to compare"),
         (to(&["--gc", "default,off"], &[]), 2, "no program was named"),
         (to(&["--gc", "default"], &["--", py]), 2, "there is one variant only"),
+        (to(&["--gc", "default"], &["--", py]), 2, "--gc default,off"),
         (to(&["--gc", "off,default,off"], &["--", py]), 2, "the variant off is named twice"),
         (to(&["--gc", "off,maybe"], &["--", py]), 2, "maybe is no setting"),
         (to(&["--gc", "off,threshold=1:2:3:4"], &["--", py]), 2, "is no setting"),
@@ -367,7 +394,7 @@ fn a_function_in_a_process_of_its_own_leaves_no_memory_behind() {
     // The script that calls it is tested with each release in crate trial.
     let scratch = Scratch::new().unwrap();
     let work = "def build(n):\n    used = bytearray(n << 20)\n    kept = [used]\n    kept.append(kept)\n    return [1] * 9\ndef local(n): return lambda: n\ndef dies(n):\n    import os\n    os.abort()\n";
-    std::fs::write(scratch.path().join("work.py"), work).unwrap();
+    ["work.py", "stat.py", "my.work.py"].iter().for_each(|name| std::fs::write(scratch.path().join(name), work).unwrap());
     let ask = |words: &[&str]| {
         ran(exuvia()
             .args(["compare", "--python", this_python(), "--repeat", REPEAT])
@@ -399,6 +426,8 @@ fn a_function_in_a_process_of_its_own_leaves_no_memory_behind() {
         (&["--isolate", "work:build", "--input", "1 +"], 3, "--input cannot be evaluated"),
         (&["--isolate", "work:nope"], 3, "there is no such function"),
         (&["--isolate", "nowork:build"], 3, "the module cannot be imported"),
+        (&["--isolate", "./stat.py:build"], 3, "a module of its name comes before it"),
+        (&["--isolate", "./my.work.py:build"], 3, "my.work is no name that can be imported"),
         (&["--isolate", "work"], 2, "names no function"),
         (&["--isolate", "nowhere.py:build"], 2, "there is no such file"),
         (&["--isolate", "work:build", "--", "python3"], 2, "beside --isolate"),

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use common::run;
@@ -99,6 +100,23 @@ fn a_module_a_run_and_what_does_not_end_are_answered() {
     let answer = asked(&["--repeat", "1", "--python", python, "--timeout", "2s", endless.to_str().unwrap(), "--port", "80"]);
     assert_eq!(answer["ended"], "its time was over");
     assert!(all(&answer["tree"]).iter().any(|node| node["module"] == "light"));
+    // One that swallows what ends it, for ever; what it had begun is in the tree.
+    std::fs::write(&endless, "import light\nwhile True:\n    try:\n        while True: pass\n    except: pass\n").unwrap();
+    let answer = asked(&["--repeat", "1", "--python", python, "--timeout", "1s", endless.to_str().unwrap()]);
+    assert_eq!(answer["ended"], "its time was over");
+    assert!(all(&answer["tree"])[0]["inclusive_ms"].as_f64() > Some(500.0), "{answer:#}");
+    // A name that is no UTF-8, and a first place that is somebody else's.
+    let odd = scratch.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    std::fs::create_dir(&odd).unwrap();
+    std::fs::write(odd.join("odd.py"), "import light\nraise ValueError('\\udce9')\n").unwrap();
+    let mut command = common::exuvia();
+    command.args(["imports", "--json", "--repeat", "1", "--python", python]).arg(odd.join("odd.py"));
+    let answer = common::ran(command.env("PYTHONPATH", scratch.path()).env("PYTHONSAFEPATH", "1"));
+    let answer: Value = serde_json::from_str(answer.answered()).unwrap();
+    assert!(
+        answer["ended_with"].as_str().unwrap().starts_with("ValueError") && answer["tree"][0]["imports"][0]["module"] == "light",
+        "{answer:#}"
+    );
     // For people: the sum, the tree, the advice; in 80 columns.
     let shown = run(&["imports", "--repeat", "2", "--python", python, app.to_str().unwrap()]);
     let text = shown.answered();
@@ -106,6 +124,29 @@ fn a_module_a_run_and_what_does_not_end_are_answered() {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(!text.contains("said"), "its own words do not stand in our answer");
+}
+
+#[test]
+fn what_other_files_have_from_a_module_is_not_advised_to_wait() {
+    let python = interpreters().found.last().unwrap().path.to_str().unwrap();
+    let scratch = Scratch::new().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = scratch.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    // One name is taken at once, one by a star, one as an attribute; one is used by a function of the package alone.
+    write("app.py", "from pkg import Taken\nfrom names import *\nimport pkg\nclass More(Taken): pass\npkg.Had\n");
+    write("names.py", "from starred import Starred\n");
+    write("starred.py", "kept = bytearray(4 << 20)\nclass Starred: pass\n");
+    write("pkg/__init__.py", "from .taken import Taken\nfrom .had import Had\nfrom .rare import Rare\ndef make(): return Rare()\n");
+    for name in ["taken", "had", "rare"] {
+        let class = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
+        write(&format!("pkg/{name}.py"), &format!("kept = bytearray(4 << 20)\nclass {class}: pass\n"));
+    }
+    let answer = asked(&["--repeat", "1", "--python", python, scratch.path().join("app.py").to_str().unwrap()]);
+    let lazy: Vec<&str> = answer["could_be_lazy"].as_array().unwrap().iter().map(|lazy| lazy["module"].as_str().unwrap()).collect();
+    assert_eq!(lazy, ["pkg.rare"], "{answer:#}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use testbed::{for_each_interpreter, Scratch};
 
 /// What grows how is in the names. The kernel's pages are all touched: bytes(n) fills what it takes.
 const PLANTS: &str = "
-import math, os, time
+import functools, math, os, time
 def flat_and_exponential(n): return passing_peak(20 * 2 ** n) or b'x' * 1_000_000
 def linear_and_log(n): return passing_peak(30_000_000 + int(4e6 * math.log2(n))) or [bytes(1000) for _ in range(300 * n)]
 def linearithmic_and_square(n): return passing_peak(5_000_000 + 4000 * n * n) or b'x' * int(50_000 * n * math.log2(n))
@@ -37,6 +37,10 @@ def waits(n):
         time.sleep(600)
 def nothing(): pass
 def lazy(n): yield n
+@functools.lru_cache(None)
+def kept(n):
+    for _ in range(n): pass
+def odd(n): raise ValueError('\\udce9')
 NUMBER = 5
 class Shop:
     @staticmethod
@@ -115,6 +119,10 @@ fn held_peak_input_and_time_are_told_apart() {
     assert!(!["1", "log n"].contains(&loops["time"]["class"].as_str().unwrap()), "{loops:#}");
     assert!(loops["fits"]["n_in_time"]["n"].as_u64().unwrap() > 3000, "{loops:#}");
 
+    // What is kept of a first call is not the time of a call.
+    let kept = json(&scale(folder, py, &["--json", "plants:kept", "--repeat", "1", "--sizes", "1e5,1e6,5e6"]));
+    assert!(kept["first_call"] == true && kept["points"][2]["time_ms"].as_f64() > Some(5.0), "{kept:#}");
+
     // Names in classes; what it returns without having run.
     let dotted = scale(folder, py, &["plants:Shop.rows", "--repeat", "1", "--sizes", "1,2,3"]);
     assert!(dotted.answered().contains("plants:Shop.rows"), "{dotted:#?}");
@@ -149,8 +157,17 @@ fn what_fails_is_a_row_and_what_would_take_too_much_is_not_run() {
     let large = json(&scale(folder, py, &["--json", "plants:fails", "--repeat", "1", "--sizes", "1000,2000,4000,900000000000"]));
     assert!(large["ended"].as_str().unwrap().contains("may be taken here"), "{large:#}");
     // Nothing foretells what a first size takes: it gets a MemoryError, and the machine goes on.
-    let first = json(&scale(folder, py, &["--json", "plants:fails", "--repeat", "1", "--sizes", "9e11,1e12,2e12"]));
-    assert!(first["points"][0]["failed"].as_str().unwrap().starts_with("MemoryError") && first["memory"].is_null(), "{first:#}");
+    let first = scale(folder, py, &["--json", "plants:fails", "--repeat", "1", "--sizes", "9e11,1e12,2e12"]);
+    assert!(
+        first.refused(3).join(" ").contains("plants:fails fails with every n") && first.refused(3)[1].contains("MemoryError"),
+        "{first:#?}"
+    );
+    // One size foretells that a larger one takes as long, and a call without an end is ended with all.
+    let long = scale(folder, py, &["--json", "plants:sleeps", "--repeat", "1", "--run-limit", "50ms", "--sizes", "100,200,300"]);
+    let long = json(&long);
+    assert!(long["points"].as_array().unwrap().len() == 1 && long["ended"].as_str().unwrap().contains("--run-limit"), "{long:#}");
+    let all = json(&scale(folder, py, &["--json", "plants:sleeps", "--repeat", "1", "--limit", "2s", "--sizes", "10,600000,700000"]));
+    assert!(all["points"].as_array().unwrap().len() == 1 && all["ended"].as_str().unwrap().contains("--limit 2s is over"), "{all:#}");
 }
 
 #[test]
@@ -207,6 +224,15 @@ fn what_is_wrong_is_refused_in_three_lines() {
             assert!(line.contains(part), "{words:?}: {lines:?} without {part:?}");
         }
     }
+    // What is no character, and a function that has nothing else to say.
+    let odd = scale(folder, py, &["plants:odd"]);
+    assert!(odd.refused(3)[1].contains("ValueError: "), "{odd:#?}");
+    // PYTHONPATH's first folder is not ours to take away, with PYTHONSAFEPATH (3.11) neither.
+    std::fs::create_dir(folder.join("more")).unwrap();
+    std::fs::write(folder.join("more/elsewhere.py"), "def few(n): return [n]\n").unwrap();
+    let mut command = command(folder, py, &["elsewhere:few", "--repeat", "1", "--sizes", "1,2,3"]);
+    let safe = ran(command.env("PYTHONPATH", folder.join("more")).env("PYTHONSAFEPATH", "1"));
+    assert!(safe.answered().contains("elsewhere:few"), "{safe:#?}");
     let other = scale(folder, Path::new("/bin/true"), &["plants:quick"]);
     assert!(other.refused(2)[0].contains("/bin/true did not start as a Python"), "{other:#?}");
     let none = scale(folder, Path::new("/nowhere/python3"), &["plants:quick"]);

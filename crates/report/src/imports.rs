@@ -1,6 +1,7 @@
 //! `imports`: what each import cost, as a tree, and what could be lazy, in both forms.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use analyses::imports::{Import, Imports, Lazy};
 use memory::Bytes;
@@ -20,6 +21,8 @@ pub struct Runs {
     pub brought_bytes: Vec<i64>,
     /// An end was asked for before all were done.
     pub stopped: bool,
+    /// Files are shown as they are named from here.
+    pub folder: PathBuf,
 }
 
 /// The whole, the tree, what could be lazy.
@@ -83,18 +86,19 @@ pub fn table(out: &mut dyn Write, imports: &Imports, runs: &Runs, limit: Option<
         line(format!("{:>10} {:>10} {ms:>9.1}  … {} more (--limit 0 shows all)", "", bytes(sum), text::grouped(hidden.len() as u64)))?;
     }
     line(String::new())?;
-    lazy(out, imports, limit, style)
+    lazy(out, imports, &runs.folder, limit, style)
 }
 
-fn lazy(out: &mut dyn Write, imports: &Imports, limit: Option<usize>, style: &Style) -> io::Result<()> {
+fn lazy(out: &mut dyn Write, imports: &Imports, folder: &Path, limit: Option<usize>, style: &Style) -> io::Result<()> {
     let mut line = |text: String| head::write_cut(out, &text, style);
     if imports.lazy.is_empty() {
         return line("nothing to make lazy: what costs is used as soon as it is imported".to_owned());
     }
     line("could wait until it is used (import it in the function; 3.15 has lazy import)".to_owned())?;
     let most = limit.map_or(usize::MAX, |_| LAZY);
+    let from_here = |file: &str| Path::new(file).strip_prefix(folder).map_or_else(|_| file.to_owned(), |path| path.display().to_string());
     for one in imports.lazy.iter().take(most) {
-        let places: Vec<String> = one.places.iter().take(3).map(|(file, row)| format!("{file}:{row}")).collect();
+        let places: Vec<String> = one.places.iter().take(3).map(|(file, row)| format!("{}:{row}", from_here(file))).collect();
         let more = if one.places.len() > places.len() { ", …" } else { "" };
         let unused = if one.unused { " (not used there)" } else { "" };
         let text = format!("{}{unused} in {}{more}", one.module, places.join(", "));

@@ -48,6 +48,8 @@ pub struct Answer<'a> {
     pub ended: Option<&'a str>,
     /// What it returned without doing anything: a generator, a coroutine.
     pub lazy: Option<&'a str>,
+    /// Its first call kept something for the later ones, and is what is told.
+    pub keeps: bool,
 }
 
 /// Memory into which n has to fit.
@@ -74,7 +76,8 @@ impl Room {
 pub fn table(out: &mut dyn Write, answer: &Answer<'_>, style: &Style) -> io::Result<()> {
     let input = answer.input.map(|input| format!(" of {}", text::escaped(input))).unwrap_or_default();
     let runs = text::counted(answer.repeat.into(), "run");
-    let first = format!("{}{input}: Python {}, {runs} of each n in fresh processes", text::escaped(answer.function), answer.python);
+    let first =
+        format!("{}{input}: Python {}, {runs} of each n in fresh processes", text::escaped(answer.function), text::escaped(answer.python));
     head::write_cut(out, &first, style)?;
     if let Some(why) = answer.ended {
         let count = answer.points.len();
@@ -87,7 +90,11 @@ pub fn table(out: &mut dyn Write, answer: &Answer<'_>, style: &Style) -> io::Res
     }
     writeln!(out)?;
     if let Some(lazy) = answer.lazy {
-        writeln!(out, "it returned a {lazy}: what that would do is not in these figures")?;
+        writeln!(out, "it returned a {}: what that would do is not in these figures", text::escaped(lazy))?;
+    }
+    if answer.keeps {
+        writeln!(out, "time is of each process's first call: it kept something (a cache?), later ones")?;
+        writeln!(out, "took a tenth and less")?;
     }
     let growths = &answer.growths;
     let (Some(time), Some(held), Some(peak), Some(process)) = (&growths.time, &growths.held, &growths.peak, &growths.process) else {
@@ -124,6 +131,7 @@ pub fn json(out: &mut dyn Write, answer: &Answer<'_>) -> io::Result<()> {
             repeat: answer.repeat,
             complete: answer.ended.is_none(),
             ended: answer.ended,
+            first_call: answer.keeps,
             lazy: answer.lazy,
             units: UnitsJson { time: "ms", memory: "bytes" },
             time: growths.time.as_ref().map(milliseconds),
@@ -342,6 +350,7 @@ struct AnswerJson<'a> {
     repeat: u32,
     complete: bool,
     ended: Option<&'a str>,
+    first_call: bool,
     lazy: Option<&'a str>,
     units: UnitsJson,
     time: Option<FitJson>,
@@ -496,6 +505,7 @@ mod tests {
             seconds: 60.0,
             ended,
             lazy: None,
+            keeps: false,
         }
     }
 

@@ -65,16 +65,23 @@ pub fn cut(s: &str, max: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{}…", prefix(s.chars(), room)))
 }
 
-/// `s` as lines of at most `max` columns, broken at spaces; a word that is longer has a line of its own.
+/// `s` as lines of at most `max` columns, broken at spaces; a word that is longer has a line of its own. A number keeps its `%`.
 pub fn folded(s: &str, max: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
+    let mut words: Vec<String> = Vec::new();
     for word in s.split(' ') {
+        match words.last_mut() {
+            Some(number) if word.starts_with('%') => *number = format!("{number} {word}"),
+            _ => words.push(word.to_string()),
+        }
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
         match lines.last_mut() {
-            Some(line) if width(line) + 1 + width(word) <= max => {
+            Some(line) if width(line) + 1 + width(&word) <= max => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
-            _ => lines.push(word.to_string()),
+            _ => lines.push(word),
         }
     }
     lines
@@ -219,6 +226,7 @@ mod tests {
         assert_eq!(folded("one two three", 8), ["one two", "three"]);
         assert_eq!(folded("one /a/path/that/is/long three", 8), ["one", "/a/path/that/is/long", "three"]);
         assert_eq!(folded("", 8), [""]);
+        assert_eq!(folded("noise of 1.5 % then", 12), ["noise of", "1.5 % then"]);
     }
 
     #[test]

@@ -16,10 +16,14 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{killpg, Signal};
+use nix::sys::wait::{waitid, Id, WaitPidFlag};
+use nix::unistd::Pid;
+
 use crate::error::TargetError;
 use crate::guardian::{Guardian, Report, Request};
 use crate::process::Process;
-use crate::sys::spawn::{gated, wait, KeyboardForChild, Usage};
+use crate::sys::spawn::{dies_with_us, gated, wait, KeyboardForChild, Usage};
 use crate::take::{take, take_traced, Mode, TakeOptions};
 use crate::taken::Taken;
 
@@ -97,10 +101,11 @@ pub fn launch(options: &LaunchOptions) -> Result<Launched, TargetError> {
 }
 
 /// The same in a process group of its own, whose number is its PID (Ctrl-C at the terminal reaches us and not it), and with what `prepare`
-/// changes: its environment, its folder, its streams.
+/// changes: its environment, its folder, its streams. It dies with the thread that called.
 pub fn launch_apart(options: &LaunchOptions, prepare: impl FnOnce(&mut Command)) -> Result<Launched, TargetError> {
     start(options, |command| {
         command.process_group(0);
+        dies_with_us(command);
         prepare(command);
     })
 }
@@ -212,15 +217,27 @@ impl Launched {
         }
     }
 
-    /// Lets it run to its end, no longer traced, and waits for that.
-    pub fn finish(self) -> Result<Ending, TargetError> {
-        self.finish_with_usage().map(|(ending, _)| ending)
-    }
-
-    /// The same, with what it used.
-    pub fn finish_with_usage(mut self) -> Result<(Ending, Usage), TargetError> {
+    /// Of one that was launched apart: lets it run to its end, no longer traced, waits for that, and ends what it left behind in its process
+    /// group. With what it used.
+    pub fn finish_apart(mut self) -> Result<(Ending, Usage), TargetError> {
         // Where the guardian is gone, so is every trace of it.
         let _ = self.guardian.release();
+        // Not yet reaped its number is its own, and its group's.
+        if self.ended.is_none() && waitid(Id::Pid(Pid::from_raw(self.pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).is_ok() {
+            // Mostly there is nobody left.
+            let _ = killpg(Pid::from_raw(self.pid), Signal::SIGKILL);
+        }
+        self.wait_for_end()
+    }
+
+    /// Lets it run to its end, no longer traced, and waits for that.
+    pub fn finish(mut self) -> Result<Ending, TargetError> {
+        // As above.
+        let _ = self.guardian.release();
+        self.wait_for_end().map(|(ending, _)| ending)
+    }
+
+    fn wait_for_end(&mut self) -> Result<(Ending, Usage), TargetError> {
         self.look_for_end(true)?;
         let (status, usage) = self.ended.unwrap_or_default();
         // Ours again once it has ended.

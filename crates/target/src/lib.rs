@@ -48,6 +48,6 @@ pub use maps::parse_maps;
 pub use process::{open, Process};
 pub use rights::{as_root, Missing};
 pub use seccomp::{Action, ForkCall, ForkVerdict, Unreadable};
-pub use sys::spawn::Usage;
+pub use sys::spawn::{unblocked, Usage};
 pub use take::{forecast, take, Forecast, Mode, TakeOptions};
 pub use taken::{Cost, Taken, Thread, Way};

@@ -9,6 +9,9 @@ Holds: the wrapping of importlib's `_find_and_load`, through which every import 
 
 import sys
 
+# Of the times that it is told that its time is over so many may be swallowed; they are so many seconds apart.
+SWALLOWED, AGAIN = 4, 0.25
+
 
 def main():
     import posix
@@ -64,6 +67,7 @@ def main():
         start = clock()
         ours += start - begun
         node["ours"] = ours
+        node["start"] = start
         try:
             return real(name, import_)
         except BaseException as error:
@@ -79,17 +83,97 @@ def main():
     class Over(BaseException):
         pass
 
+    def tell(ended, ended_with):
+        """Writes all of it down, and ends."""
+        bootstrap._find_and_load = real
+        _signal.setitimer(_signal.ITIMER_REAL, 0)
+        end = clock()
+        end_bytes = resident()
+        total = end - start - ours
+
+        # Nothing is measured from here on.
+        import json
+
+        modules = sys.modules
+
+        # Depth first, each with its depth: what imports what may be nested deeper than readers of JSON go.
+        nodes = []
+        ahead = [(node, 0) for node in reversed(root["children"])]
+        while ahead:
+            node, depth = ahead.pop()
+            found = modules.get(node["name"])
+            file = node.get("file") or getattr(getattr(found, "__spec__", None), "origin", None) or getattr(found, "__file__", None)
+            before, after = node["before"], node.get("after", end_bytes)
+            nodes.append({
+                "depth": depth,
+                "module": node["name"],
+                "file": file if isinstance(file, str) else None,
+                "bytes": after[0] - before[0],
+                "anonymous": after[1] - before[1],
+                "ms": node.get("ns", 0) / 1e6,
+                "error": node.get("error"),
+            })
+            ahead.extend((child, depth + 1) for child in reversed(node["children"]))
+        from os import path
+
+        def is_text(node):
+            return node["file"] and (node["file"].endswith(".py") or node["file"] == target) and path.isfile(node["file"])
+
+        sources = {}
+        for node in nodes:
+            if is_text(node) and node["module"] not in sources:
+                found = modules.get(node["module"])
+                package = getattr(found, "__package__", None)
+                if not package:
+                    package = node["module"] if getattr(found, "__path__", None) is not None else node["module"].rpartition(".")[0]
+                statements = imports_of(node["file"], package, modules)
+                if statements is not None:
+                    sources[node["module"]] = statements
+        taken = {name for made in sources.values() for statement in made for name in statement.pop("takes")}
+        for name, made in sources.items():
+            for statement in made:
+                # What another file imports from there, it has to have.
+                if any("%s.%s" % (name, bound) in taken for bound in statement.pop("binds")) or name + ".*" in taken:
+                    statement["later"] = False
+        answer = {
+            "release": "%d.%d.%d" % sys.version_info[:3],
+            "executable": sys.executable,
+            "prefixes": sorted({path.dirname(json.__path__[0])} | {place for place in sys.path if place.endswith("-packages")}),
+            "start_bytes": start_bytes[0],
+            "end_bytes": end_bytes[0],
+            "ms": total / 1e6,
+            "elsewhere": elsewhere,
+            "ended": ended,
+            "ended_with": ended_with,
+            "nodes": nodes,
+            "statements": sources,
+        }
+        # What is no character (of a name that is no UTF-8) is told as a question mark.
+        with open(result, "w", encoding="utf-8", errors="replace") as file:
+            json.dump(answer, file, ensure_ascii=False)
+        posix._exit(0)
+
+    overs = 0
+
     def over(signum, frame):
+        nonlocal overs
+        overs += 1
+        if overs > SWALLOWED:
+            for node in stack[1:]:
+                node["ns"] = clock() - node.get("start", clock()) - (ours - node["ours"])
+                node["after"] = resident()
+            tell("its time was over", None)
         raise Over("its time was over")
 
-    if way != "module":
-        sys.path[0] = target.rpartition("/")[0] or "."
-    else:
-        sys.path[0] = ""
+    # With -P or PYTHONSAFEPATH nothing of ours stands first (3.11).
+    if not getattr(sys.flags, "safe_path", False):
+        del sys.path[0]
+    sys.path.insert(0, "" if way == "module" else target.rpartition("/")[0] or ".")
     _signal.signal(_signal.SIGALRM, over)
-    _signal.setitimer(_signal.ITIMER_REAL, float(seconds))
     ended = ended_with = None
     start_bytes = resident()
+    # Again and again: what is imported may swallow the first.
+    _signal.setitimer(_signal.ITIMER_REAL, max(float(seconds), 0.001), AGAIN)
     start = clock()
     bootstrap._find_and_load = find_and_load
     try:
@@ -98,7 +182,7 @@ def main():
             node = {"name": name, "file": target, "children": [], "before": resident(), "ours": 0}
             root["children"].append(node)
             stack.append(node)
-            begun = clock()
+            begun = node["start"] = clock()
             try:
                 module = type(sys)(name)
                 module.__file__ = target
@@ -126,73 +210,16 @@ def main():
     except BaseException as error:
         ended = "it failed"
         ended_with = "%s: %s" % (type(error).__name__, error)
-    finally:
-        bootstrap._find_and_load = real
-        _signal.setitimer(_signal.ITIMER_REAL, 0)
-    end = clock()
-    end_bytes = resident()
-    total = end - start - ours
-
-    # Nothing is measured from here on.
-    import json
-
-    modules = sys.modules
-
-    # Depth first, each with its depth: what imports what may be nested deeper than readers of JSON go.
-    nodes = []
-    ahead = [(node, 0) for node in reversed(root["children"])]
-    while ahead:
-        node, depth = ahead.pop()
-        found = modules.get(node["name"])
-        file = node.get("file") or getattr(getattr(found, "__spec__", None), "origin", None) or getattr(found, "__file__", None)
-        before, after = node["before"], node.get("after", end_bytes)
-        nodes.append({
-            "depth": depth,
-            "module": node["name"],
-            "file": file if isinstance(file, str) else None,
-            "bytes": after[0] - before[0],
-            "anonymous": after[1] - before[1],
-            "ms": node.get("ns", 0) / 1e6,
-            "error": node.get("error"),
-        })
-        ahead.extend((child, depth + 1) for child in reversed(node["children"]))
-    from os import path
-
-    def is_text(node):
-        return node["file"] and (node["file"].endswith(".py") or node["file"] == target) and path.isfile(node["file"])
-
-    sources = {}
-    for node in nodes:
-        if is_text(node) and node["module"] not in sources:
-            found = modules.get(node["module"])
-            package = getattr(found, "__package__", None)
-            if not package:
-                package = node["module"] if getattr(found, "__path__", None) is not None else node["module"].rpartition(".")[0]
-            statements = imports_of(node["file"], package, modules)
-            if statements is not None:
-                sources[node["module"]] = statements
-    answer = {
-        "release": "%d.%d.%d" % sys.version_info[:3],
-        "executable": sys.executable,
-        "prefixes": sorted({path.dirname(json.__path__[0])} | {place for place in sys.path if place.endswith("-packages")}),
-        "start_bytes": start_bytes[0],
-        "end_bytes": end_bytes[0],
-        "ms": total / 1e6,
-        "elsewhere": elsewhere,
-        "ended": ended,
-        "ended_with": ended_with,
-        "nodes": nodes,
-        "statements": sources,
-    }
-    with open(result, "w") as file:
-        json.dump(answer, file)
-    posix._exit(0)
+    tell(ended, ended_with)
 
 
 def imports_of(file, package, modules):
-    """The imports that a file makes when it is itself imported: line, what they bring in, and whether functions alone use their names."""
+    """The imports that a file makes when it is itself imported: line, what they bring in, and whether functions alone use their names;
+    the names that they bind, and those that they take from a module."""
     import ast
+    from os import path
 
+    is_package = path.basename(file) == "__init__.py"
     try:
         with open(file, "rb") as opened:
             tree = ast.parse(opened.read(), file)
@@ -251,7 +278,7 @@ def imports_of(file, package, modules):
             for name in node.names:
                 brought = name.name
                 bound = name.asname or brought.partition(".")[0]
-                statements.append((node.lineno, [brought], [bound]))
+                statements.append((node.lineno, [brought], [bound], []))
         else:
             base = node.module or ""
             if node.level:
@@ -262,20 +289,19 @@ def imports_of(file, package, modules):
                 continue
             bring = [base]
             bound = []
+            takes = []
             for name in node.names:
-                if "%s.%s" % (base, name.name) in modules:
-                    bring.append("%s.%s" % (base, name.name))
+                whole = "%s.%s" % (base, name.name)
+                (bring if whole in modules else takes).append(whole)
                 bound.append(name.asname or name.name)
-            statements.append((node.lineno, bring, bound))
+            statements.append((node.lineno, bring, bound, takes))
     answer = []
-    for line, bring, bound in statements:
+    for line, bring, bound, takes in statements:
         later = "*" not in bound and not any(name in used_now or name in exported for name in bound)
-        answer.append({
-            "line": line,
-            "brings": bring,
-            "later": later,
-            "used": any(name in used_later for name in bound),
-        })
+        used = any(name in used_later for name in bound)
+        # A package binds names for others, who may have them as its attributes.
+        later = later and (used or not is_package)
+        answer.append({"line": line, "brings": bring, "later": later, "used": used, "binds": bound, "takes": takes})
     return answer
 
 

@@ -107,8 +107,9 @@ def call_apart(function, arguments, way):
 
 def main(task, answer):
     def say(**what):
-        with open(answer, "w") as file:
-            json.dump(what, file)
+        # What is no character (of a name that is no UTF-8) is told as a question mark.
+        with open(answer, "w", encoding="utf-8", errors="replace") as file:
+            json.dump(what, file, ensure_ascii=False)
 
     def refuse(kind, words):
         say(refused=kind, words=words)
@@ -117,14 +118,22 @@ def main(task, answer):
 
     sys.argv[:] = [task.get("file") or task["module"]]
     # Where `python -m` and `python file.py` look first, and where a process of its own looks for the function.
-    sys.path[0] = os.path.dirname(os.path.abspath(task["file"])) if task.get("file") else os.getcwd()
+    if not getattr(sys.flags, "safe_path", False):
+        del sys.path[0]
+    sys.path.insert(0, os.path.dirname(os.path.abspath(task["file"])) if task.get("file") else os.getcwd())
     name = os.path.splitext(os.path.basename(task["file"]))[0] if task.get("file") else task["module"]
+    # A process of its own imports it by its name.
+    if task.get("file") and not name.isidentifier():
+        refuse("file", "%s is no name that can be imported" % name)
     try:
         module = importlib.import_module(name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         refuse("import", words_of(error))
+    found = getattr(module, "__file__", None)
+    if task.get("file") and not (found and os.path.samefile(found, task["file"])):
+        refuse("file", "a module of its name comes before it: %s" % (found or name + ", which is built in"))
     function = module
     try:
         for part in task["name"].split("."):

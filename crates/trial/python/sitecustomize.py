@@ -21,6 +21,8 @@ def _begin():
     # Time and number of the collections, full ones of these, the start of the one that runs, the last record's time.
     spent = collections = full = begun = written = 0
     freezes = setting == "freeze"
+    # Asked once: it walks all of pymalloc's pools.
+    blocks = sys.getallocatedblocks()
 
     def write():
         nonlocal written
@@ -31,7 +33,7 @@ def _begin():
                 '"blocks":%d,"release":[%d,%d,%d],"free_threaded":%s}\n'
             ) % (
                 os.getpid(), setting, collections, full, spent, "true" if gc.isenabled() else "false", list(gc.get_threshold()),
-                gc.get_freeze_count(), sys.getallocatedblocks(), *sys.version_info[:3], "true" if "t" in sys.abiflags else "false",
+                gc.get_freeze_count(), blocks, *sys.version_info[:3], "true" if "t" in sys.abiflags else "false",
             )
             # Padded: a record is written over the last, which may have been longer.
             file = os.open("%s/%d" % (folder, os.getpid()), os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)

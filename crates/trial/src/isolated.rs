@@ -83,6 +83,8 @@ pub struct Refused {
 pub enum RefusedKind {
     /// The module cannot be imported.
     Import,
+    /// Its file cannot be imported by its name: another module has it.
+    File,
     /// It has no such name.
     Name,
     /// That is no function.
@@ -148,6 +150,7 @@ impl Refused {
     pub fn what(&self) -> &'static str {
         match self.kind {
             RefusedKind::Import => "the module cannot be imported",
+            RefusedKind::File => "the file cannot be imported by its name",
             RefusedKind::Name => "there is no such function",
             RefusedKind::Callable => "it is no function",
             RefusedKind::Input => "--input cannot be evaluated",

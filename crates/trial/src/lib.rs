@@ -10,6 +10,7 @@
 
 mod allocator;
 mod collector;
+mod git;
 mod growing;
 mod isolated;
 mod noise;
@@ -22,6 +23,7 @@ mod started;
 mod stop;
 mod trials;
 mod witness;
+mod words;
 
 /// The script that imports what it is told to and writes down what that cost; its own words say how it is called.
 pub const IMPORTS: &str = include_str!("../python/imports.py");

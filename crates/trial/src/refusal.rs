@@ -93,6 +93,7 @@ fn ask(called: &Called, choice: Option<PythonMalloc>, program: &Program) -> Opti
         Some(choice) => command.env("PYTHONMALLOC", choice.word()),
         None => command.env_remove("PYTHONMALLOC"),
     };
+    target::unblocked(&mut command);
     // Nobody answers a prompt.
     let mut child = command.env_remove("PYTHONINSPECT").spawn().ok()?;
     let begun = Instant::now();

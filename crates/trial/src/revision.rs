@@ -7,14 +7,12 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::{Component, Path, PathBuf};
 
+use crate::git::{ask, ask_as_told, Answer};
 use crate::run::Program;
+use crate::stop::Stop;
 
-/// Of what git says, in an error.
-const WORDS_MOST: usize = 300;
 /// A folder of packages in a repository's folder is a virtual environment's: no revision has it.
 const PACKAGES: &str = "site-packages";
 
@@ -26,6 +24,8 @@ pub struct Repository {
     /// The folder, from there.
     inside: PathBuf,
     folder: PathBuf,
+    /// Ends a git that waits.
+    stop: Stop,
 }
 
 /// Why there is no such folder.
@@ -42,6 +42,12 @@ pub enum RevisionError {
         /// What git says.
         words: String,
     },
+    /// The environment names a repository, which is not the one here.
+    #[error("GIT_DIR or GIT_WORK_TREE names another repository than the one that {0} is in")]
+    Elsewhere(PathBuf),
+    /// An end was asked for.
+    #[error("it was stopped before")]
+    Stopped,
     /// It names no commit.
     #[error("{0} names no commit of this repository")]
     Unknown(String),
@@ -74,16 +80,26 @@ impl Repository {
     /// The one that `folder` is in.
     ///
     /// # Errors
-    /// There is no git, or it knows no working tree there.
-    pub fn of(folder: &Path) -> Result<Repository, RevisionError> {
+    /// There is no git, it knows no working tree there, or the environment names another one.
+    pub fn of(folder: &Path, stop: &Stop) -> Result<Repository, RevisionError> {
         let no = |words: String| RevisionError::NoRepository { folder: folder.to_path_buf(), words };
-        let ask = |option: &str| git(folder, &["rev-parse".as_ref(), option.as_ref()]).map_err(RevisionError::NoGit)?.map_err(no);
-        let (top, inside) = (ask("--show-toplevel")?, ask("--show-prefix")?);
+        let found = |option: &str| answered(ask(folder, &["rev-parse".as_ref(), option.as_ref()], Some(stop)));
+        // Of a hook it is the same; of who sets it on purpose it may be another, where a guess would compare what nobody meant.
+        for (name, option) in [("GIT_DIR", "--absolute-git-dir"), ("GIT_WORK_TREE", "--show-toplevel")] {
+            if std::env::var_os(name).is_none() {
+                continue;
+            }
+            let told = answered(ask_as_told(folder, &["rev-parse".as_ref(), option.as_ref()], Some(stop)))?;
+            if told.is_ok() && told != found(option)? {
+                return Err(RevisionError::Elsewhere(folder.to_path_buf()));
+            }
+        }
+        let (top, inside) = (found("--show-toplevel")?.map_err(no)?, found("--show-prefix")?.map_err(no)?);
         if top.is_empty() {
             return Err(no("it is bare".into()));
         }
         let folder = std::fs::canonicalize(folder).map_err(|e| no(e.to_string()))?;
-        Ok(Repository { top: path(top), inside: path(inside), folder })
+        Ok(Repository { top: path(top), inside: path(inside), folder, stop: stop.clone() })
     }
 
     /// The folder that it was asked for.
@@ -94,7 +110,7 @@ impl Repository {
     /// Whether files that git knows differ from the last commit.
     pub fn has_changes(&self) -> bool {
         let words = ["status", "--porcelain", "--untracked-files=no"].map(OsStr::new);
-        matches!(git(&self.top, &words), Ok(Ok(told)) if !told.is_empty())
+        matches!(ask(&self.top, &words, Some(&self.stop)), Ok(Ok(told)) if !told.is_empty())
     }
 
     /// The commit that a name is of.
@@ -109,11 +125,11 @@ impl Repository {
         }
         let wanted = format!("{name}^{{commit}}");
         let words = ["rev-parse", "--verify", "--quiet", wanted.as_str()].map(OsStr::new);
-        let told = git(&self.top, &words).map_err(RevisionError::NoGit)?.map_err(|_| unknown())?;
+        let told = answered(ask(&self.top, &words, Some(&self.stop)))?.map_err(|_| unknown())?;
         String::from_utf8(told).map_err(|_| unknown())
     }
 
-    /// The commit `commit_of(name)` in a new folder at `path`.
+    /// The commit `commit_of(name)` in a new folder at `path`, which is absolute: git takes another one from the root of the working tree.
     ///
     /// # Errors
     /// git says no, or the folder that we are in is not in it.
@@ -122,7 +138,7 @@ impl Repository {
         let words = [&words[..], &[path.as_os_str(), OsStr::new(commit)]].concat();
         // From here on it is removed.
         let checkout = Checkout { repository: self.clone(), path: path.to_path_buf() };
-        let made = git(&self.top, &words).map_err(RevisionError::NoGit)?;
+        let made = answered(ask(&self.top, &words, Some(&self.stop)))?;
         made.map_err(|words| RevisionError::CheckOut { name: name.into(), words })?;
         if !checkout.folder().is_dir() {
             return Err(RevisionError::NoFolder { name: name.into(), folder: self.inside.clone() });
@@ -133,7 +149,8 @@ impl Repository {
     /// Where it is from the root of the working tree, if it is there.
     fn within(&self, path: &Path) -> Option<PathBuf> {
         let from = |path: &Path| path.strip_prefix(&self.top).map(Path::to_path_buf).ok();
-        from(path).or_else(|| from(&std::fs::canonicalize(path).ok()?))
+        // `TOP/tools/../../ext` begins with it and is not in it.
+        from(path).filter(|inside| !climbs_out(inside)).or_else(|| from(&std::fs::canonicalize(path).ok()?))
     }
 }
 
@@ -164,10 +181,16 @@ impl Checkout {
             let moved = self.repository.within(path).map(|inside| self.path.join(inside));
             return moved.filter(|moved| moved.exists()).map_or_else(|| word.to_owned(), PathBuf::into_os_string);
         }
+        // `../../other/app.py`: beside the new folder there is none of it.
+        let whole = self.repository.folder.join(path);
+        let climbs = path.components().any(|part| part == Component::ParentDir);
+        if climbs && self.repository.within(&whole).is_none() && whole.exists() {
+            return whole.into_os_string();
+        }
         // `.venv/bin/python`: no revision has it.
         let is_ours = i == 0 && word.as_bytes().contains(&b'/') && !folder.join(path).exists();
         if is_ours {
-            return self.repository.folder.join(path).into_os_string();
+            return whole.into_os_string();
         }
         word.to_owned()
     }
@@ -187,30 +210,35 @@ impl Drop for Checkout {
     fn drop(&mut self) {
         let words = ["worktree", "remove", "--force"].map(OsStr::new);
         let words = [&words[..], &[self.path.as_os_str()]].concat();
-        if !matches!(git(&self.repository.top, &words), Ok(Ok(_))) {
+        // This is not cut off by an end.
+        if !matches!(ask(&self.repository.top, &words, None), Ok(Ok(_))) {
             // What git does not remove (or did not make) goes first; then it forgets it.
             let _ = std::fs::remove_dir_all(&self.path);
-            let _ = git(&self.repository.top, &words);
+            let _ = ask(&self.repository.top, &words, None);
         }
     }
 }
 
-/// What git says on stdout, without the last end of line, or on stderr where it fails. It has a process group of its own: a Ctrl-C is
-/// ours to answer, and it shall not be cut off while it removes what it made.
-fn git(folder: &Path, words: &[&OsStr]) -> io::Result<Result<Vec<u8>, String>> {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(folder).args(words).stdin(Stdio::null()).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").process_group(0);
-    let output = command.output()?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr);
-        let words: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        return Ok(Err(words.join(" ").trim_start_matches("fatal: ").chars().take(WORDS_MOST).collect()));
+/// What git says, where it could be asked.
+fn answered(asked: io::Result<Answer>) -> Result<Answer, RevisionError> {
+    asked.map_err(|e| match e.kind() {
+        io::ErrorKind::Interrupted => RevisionError::Stopped,
+        _ => RevisionError::NoGit(e),
+    })
+}
+
+/// Whether a relative path leads above where it begins, as it is written.
+fn climbs_out(path: &Path) -> bool {
+    let mut depth = 0usize;
+    for part in path.components() {
+        match (part, depth.checked_sub(1)) {
+            (Component::ParentDir, None) => return true,
+            (Component::ParentDir, Some(above)) => depth = above,
+            (Component::Normal(_), _) => depth += 1,
+            _ => {}
+        }
     }
-    let mut told = output.stdout;
-    if told.last() == Some(&b'\n') {
-        told.pop();
-    }
-    Ok(Ok(told))
+    false
 }
 
 fn path(bytes: Vec<u8>) -> PathBuf {

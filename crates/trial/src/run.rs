@@ -7,7 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -16,9 +16,10 @@ use target::{launch_apart, Ending, LaunchOptions, Moment, Process};
 
 use crate::collector::{Collector, Setting};
 use crate::trials::{TrialError, Trials};
+use crate::words::Words;
 
-/// Of what a program wrote to stderr this much is kept, from its end.
-const LAST_WORDS_MOST: u64 = 4096;
+/// A name of a module is shorter.
+const NAME_MOST: u64 = 4096;
 /// A kernel file about a process is shorter.
 const STATUS_MOST: u64 = 1 << 16;
 
@@ -86,14 +87,8 @@ impl Trials {
     pub fn run(&self, program: &Program, way: &Way, mut at_end: impl FnMut(&Process)) -> Result<Run, TrialError> {
         let room = self.room()?;
         let records = room.join("records");
-        let words_path = room.join("stderr");
-        let here = |path: &PathBuf| {
-            let path = path.clone();
-            move |source| TrialError::Folder { path, source }
-        };
-        std::fs::create_dir(&records).map_err(here(&records))?;
-        let mut words = File::options().read(true).write(true).create_new(true).open(&words_path).map_err(here(&words_path))?;
-        let stderr = words.try_clone().map_err(here(&words_path))?;
+        std::fs::create_dir(&records).map_err(|source| TrialError::Folder { path: records.clone(), source })?;
+        let (words, stderr) = Words::listen().map_err(|source| TrialError::Pipe { source })?;
         let options = LaunchOptions { argv: program.argv.clone(), stdout_to_stderr: false, after: None, guardian: self.guardian.clone() };
         let started = Instant::now();
         let mut launched = launch_apart(&options, |command| {
@@ -126,9 +121,10 @@ impl Trials {
         // What we read while it stands is not its time.
         let stood = stood.elapsed();
         // Also where the moment was missed for an error of ours: the program runs to its end first.
-        let finished = launched.finish_with_usage();
+        let finished = launched.finish_apart();
         let time = started.elapsed().saturating_sub(stood);
         let over = self.stop.end();
+        let words = words.end();
         seen?;
         let (ending, usage) = finished?;
         let run = Run {
@@ -140,8 +136,8 @@ impl Trials {
             end_rss_bytes: end,
             collector: Collector::read(&records, pid),
             astray: astray(&records.join("astray")),
-            last_words: last_words(&mut words),
-            preload_refused: preload_refused(&mut words),
+            last_words: words.last(),
+            preload_refused: words.preload_refused(),
         };
         // In the folder that goes with us anyway.
         let _ = std::fs::remove_dir_all(&room);
@@ -186,26 +182,6 @@ fn astray(path: &Path) -> Option<String> {
     if !path.symlink_metadata().ok()?.is_file() {
         return None;
     }
-    File::open(path).ok()?.take(LAST_WORDS_MOST).read_to_end(&mut bytes).ok()?;
+    File::open(path).ok()?.take(NAME_MOST).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The loader speaks before the program does (`do_preload` in glibc's elf/rtld.c).
-fn preload_refused(file: &mut File) -> Option<String> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(0)).ok()?;
-    Read::take(file, LAST_WORDS_MOST).read_to_end(&mut bytes).ok()?;
-    let text = String::from_utf8_lossy(&bytes);
-    let said = text.lines().find(|line| line.contains("ld.so: object ") && line.contains(" cannot be preloaded"))?;
-    Some(said.trim_start_matches("ERROR: ").to_string())
-}
-
-fn last_words(file: &mut File) -> String {
-    let mut bytes = Vec::new();
-    let length = file.metadata().map_or(0, |m| m.len());
-    if file.seek(SeekFrom::Start(length.saturating_sub(LAST_WORDS_MOST))).is_ok() {
-        // What cannot be read is not told.
-        let _ = file.take(LAST_WORDS_MOST).read_to_end(&mut bytes);
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -1,7 +1,8 @@
 //! The end of a run before its time: Ctrl-C, and a limit.
 //!
 //! Holds: [`Stop`]. Never does: kill anything but the process group of the run that goes on.
-//! Sources: signalfd(2), pthread_sigmask(3); std's `Command` gives a child an empty mask (its documentation of `pre_exec`).
+//! Sources: signalfd(2) (a signal that is blocked comes also where it is ignored), pthread_sigmask(3). What is blocked here the programs do
+//! not inherit: `target` starts them with an empty mask.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// A program that was asked to end by Ctrl-C has so long.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Whether runs go on. SIGINT, SIGTERM and SIGHUP are answered here from its making on.
+/// Whether runs go on. SIGINT, SIGTERM and SIGHUP (unless it is ignored) are answered here from its making on.
 #[derive(Clone, Debug)]
 pub struct Stop(Arc<Mutex<State>>);
 
@@ -40,7 +41,11 @@ impl Stop {
     pub fn catch() -> Stop {
         let stop = Stop(Arc::default());
         let mut signals = SigSet::empty();
-        [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().for_each(|signal| signals.add(signal));
+        [Signal::SIGINT, Signal::SIGTERM].into_iter().for_each(|signal| signals.add(signal));
+        // That is what nohup(1) is for. (Of SIGINT it says nothing: a shell has it ignored in whatever runs in its background.)
+        if ignored() & 1 << (Signal::SIGHUP as u32 - 1) == 0 {
+            signals.add(Signal::SIGHUP);
+        }
         // Where they cannot be caught they end the program, as they do everywhere.
         let caught = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).ok();
         let caught = caught.filter(|_| signals.thread_block().is_ok());
@@ -57,7 +62,7 @@ impl Stop {
     pub(crate) fn begin(&self, group: i32, limit: Option<Duration>) {
         let mut state = self.lock();
         state.over = false;
-        state.run = Some(Current { group, until: limit.map(|limit| Instant::now() + limit), killed_at: None });
+        state.run = Some(Current { group, until: limit.and_then(|limit| Instant::now().checked_add(limit)), killed_at: None });
     }
 
     /// Whether it was ended because its time was over.
@@ -95,4 +100,11 @@ impl Stop {
             state.over |= over;
         }
     }
+}
+
+/// The signals that this process ignores, signal 1 as bit 0 (`SigIgn` in proc_pid_status(5)).
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }

@@ -4,6 +4,7 @@
 
 use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,12 @@ pub enum TrialError {
     /// It could not be started or traced.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// There is no pipe for what it writes to stderr.
+    #[error("pipe2: {source}")]
+    Pipe {
+        /// What the system says.
+        source: io::Error,
+    },
     /// The folder for what runs need cannot be made or written.
     #[error("{path}: {source}")]
     Folder {
@@ -48,7 +55,14 @@ impl Trials {
     /// It cannot be made or written.
     pub fn new(guardian: PathBuf, stop: Stop) -> Result<Trials, TrialError> {
         let unique = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-        let folder = std::env::temp_dir().join(format!("exuvia-trial-{}-{unique}", std::process::id()));
+        // Programs run elsewhere.
+        let all = std::env::temp_dir();
+        let all = std::path::absolute(&all).map_err(|source| TrialError::Folder { path: all, source })?;
+        if all.as_os_str().as_bytes().contains(&b':') {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "PYTHONPATH cannot name a folder with a colon (TMPDIR=/var/tmp)");
+            return Err(TrialError::Folder { path: all, source });
+        }
+        let folder = all.join(format!("exuvia-trial-{}-{unique}", std::process::id()));
         let trials = Trials { folder, guardian, stop, runs: AtomicU64::new(0) };
         let prelude = trials.prelude();
         let script = prelude.join("sitecustomize.py");

@@ -144,3 +144,50 @@ fn a_run_without_end_is_ended_with_its_children() {
     drop(trials);
     assert!(!folder.exists());
 }
+
+#[test]
+fn nothing_is_blocked_in_a_program_and_its_children_can_be_ended() {
+    let py = interpreters().found.last().unwrap();
+    let script = "
+import signal, subprocess
+assert not signal.pthread_sigmask(signal.SIG_BLOCK, []), signal.pthread_sigmask(signal.SIG_BLOCK, [])
+child = subprocess.Popen(['sleep', '1000'])
+child.terminate()
+assert child.wait() == -signal.SIGTERM
+";
+    run(py, script, &Way { limit: Some(Duration::from_secs(60)), ..Way::default() });
+}
+
+#[test]
+fn what_a_program_leaves_running_ends_with_it() {
+    let py = interpreters().found.last().unwrap();
+    let scratch = Scratch::new().unwrap();
+    let told = scratch.path().join("pid");
+    let script = format!("import subprocess\nopen({told:?}, 'w').write(str(subprocess.Popen(['sleep', '1000']).pid))");
+    run(py, &script, &Way::default());
+    let pid = std::fs::read_to_string(&told).unwrap();
+    // Whoever it belongs to now has to reap it.
+    let runs = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    let begun = std::time::Instant::now();
+    while runs() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{pid} runs on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn what_is_said_is_kept_in_part() {
+    let py = interpreters().found.last().unwrap();
+    let script = "import sys\nfor _ in range(100): sys.stderr.write('x' * 1000000)\nraise SystemExit('that was all')";
+    let trials = trials();
+    let folder = trials.folder().to_path_buf();
+    let mut bytes = None;
+    let run = trials
+        .run(&python(py, &[], script), &Way::default(), |_| {
+            let files = std::fs::read_dir(folder.join("run-0")).unwrap();
+            bytes = Some(files.map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>());
+        })
+        .unwrap();
+    assert!(run.ending == Ending::Code(1) && run.last_words.ends_with("that was all\n"), "{run:?}");
+    assert!(bytes.unwrap() < 1 << 16, "{bytes:?}");
+}

@@ -6,21 +6,23 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::duration;
+use super::function::Function;
 use crate::trouble::Trouble;
 
 /// A command under several variants, side by side: memory and time, and whether a difference is more than noise.
 ///
 /// Each variant runs the whole program, once without being measured (files come into the page cache, modules are compiled) and then
 /// --repeat times, in rounds of which each has an order of its own. Medians stand with the least and the most. One of the options that
-/// name variants is given; the first variant is the base. A difference is told where an exact test of signed ranks, of the runs
-/// of each round, over all figures of the comparison together finds it (5 % chance to err), from 1 % of memory and 2 % of time on; noise
-/// is how far it may be off. Each
-/// allocator is proved to be in use by the process, by the word through which it calls malloc; what is not proved has no verdict. A
-/// variant that crashes is a row with its reason. What the programs print is dropped.
+/// name variants is given; the first variant is the base. A difference is told where an exact test of signed ranks, of the runs of each
+/// round, over all figures of the comparison together finds it (5 % chance to err), from 1 % of memory and 2 % of time on; noise is how
+/// far it may be off. Each allocator is proved to be in use by the process, by the word through which it calls malloc; what is not proved
+/// has no verdict. A variant that crashes is a row with its reason. What the programs print is dropped, and what one leaves running in
+/// its process group ends with it.
 ///
 /// A revision is checked out into a folder of its own for as long as it takes (a worktree of git's; yours is not touched), and the
 /// program is run there: arguments and PYTHONPATH that name your working tree name that folder, and where a module was imported from
 /// yours all the same (an editable installation), there is no verdict. Files that git does not know, and submodules, are not there.
+/// After a kill -9 the folder stays: `git worktree list`, `git worktree remove --force FOLDER`.
 /// --isolate calls a function once in each fresh process: there, and in a process of its own by multiprocessing.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -85,16 +87,6 @@ pub(crate) enum StartBy {
     Spawn,
     /// A copy of the process, which shares its memory until one of them writes
     Fork,
-}
-
-/// A function, by where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), allow(dead_code))]
-pub(crate) struct Function {
-    /// The module's name, or the file.
-    pub(crate) place: String,
-    pub(crate) is_file: bool,
-    pub(crate) name: String,
 }
 
 /// What is varied.
@@ -162,7 +154,13 @@ impl Compare {
             names.insert(0, words.join(" "));
         }
         if names.len() < 2 {
-            return Err(Trouble::usage("there is one variant only", "a comparison needs two, the first is the base", TRY));
+            let advice = match dimension {
+                Dimension::Collector => "exuvia compare --gc default,off -- python3 app.py",
+                Dimension::Pythons => "exuvia compare --pythons python3.12,python3.13 -- python3 app.py",
+                Dimension::Revisions => "exuvia compare --revisions HEAD~1,HEAD -- python3 app.py",
+                _ => TRY,
+            };
+            return Err(Trouble::usage("there is one variant only", "a comparison needs two, the first is the base", advice));
         }
         if let Some(name) = names.iter().enumerate().find_map(|(i, name)| names.iter().take(i).any(|n| n == name).then_some(name)) {
             return Err(Trouble::usage(format!("the variant {name} is named twice"), "each is run --repeat times anyway", TRY));
@@ -173,17 +171,7 @@ impl Compare {
     /// The function of `--isolate`.
     pub(crate) fn function(&self) -> Result<Function, Trouble> {
         const FORM: &str = "exuvia compare --isolate module:function, or file.py:function";
-        let word = self.isolate.as_deref().unwrap_or_default();
-        // A file may have colons in its name, a function not.
-        let Some((place, name)) = word.rsplit_once(':').filter(|(place, name)| !place.is_empty() && !name.is_empty()) else {
-            let why = "a function is written as module:function or file.py:function";
-            return Err(Trouble::usage(format!("--isolate {word} names no function"), why, FORM));
-        };
-        let is_file = place.ends_with(".py") || place.contains('/');
-        if is_file && !std::path::Path::new(place).is_file() {
-            return Err(Trouble::usage(format!("cannot import {place}"), "there is no such file", FORM));
-        }
-        Ok(Function { place: place.into(), is_file, name: name.into() })
+        Function::read("--isolate ", self.isolate.as_deref().unwrap_or_default(), FORM)
     }
 }
 

@@ -9,6 +9,7 @@ use memory::Bytes;
 
 use super::duration;
 use super::explain::size;
+use super::function::Function;
 use crate::trouble::Trouble;
 
 /// Fewer sizes show no growth.
@@ -17,9 +18,10 @@ const SIZES_MOST: usize = 100;
 
 /// How the time and the memory of a function grow with the size of its input, and what size fits.
 ///
-/// FUNCTION is called with n, or with what --input makes of n, once in a fresh process for each size and repeat, smallest first. held is
+/// FUNCTION is called with n, or with what --input makes of n, in a fresh process for each size and repeat, smallest first. held is
 /// what the call added and its result holds, peak what it added at its highest, both from the kernel; the process is all of it, with
-/// interpreter, imports and input. Each is fitted to 1, log n, n, n log n, n², n³ and 2ⁿ by relative error; where the sizes cannot tell
+/// interpreter, imports and input. A call that is over in 0.2 s is made again there, each time with a new input, and the least time
+/// counts; the first, where it took ten times as long as the least (a cache). Each is fitted to 1, log n, n, n log n, n², n³ and 2ⁿ by relative error; where the sizes cannot tell
 /// two classes apart, both are named. Differences of resident memory below 256 KiB say nothing: choose sizes that take more. A size that
 /// is expected to take longer than --run-limit, or more memory than is left here, is not run.
 #[derive(Args, Debug)]
@@ -54,7 +56,8 @@ pub(crate) struct Scale {
     /// What n is done within this
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub(crate) time: Duration,
-    /// A run that takes longer is ended, and no larger one begun
+    /// No call is begun that is expected to take longer; one that does is ended when its process has taken twice that and 10 s, and no
+    /// larger one is begun
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(crate) run_limit: Duration,
     /// All runs together; what is known then is the answer
@@ -66,15 +69,6 @@ pub(crate) struct Scale {
     /// Write JSON, with a versioned schema
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// A function, by where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Function {
-    /// The module's name, or the file.
-    pub(crate) place: String,
-    pub(crate) is_file: bool,
-    pub(crate) name: String,
 }
 
 impl Scale {
@@ -89,17 +83,7 @@ impl Scale {
         let Some(word) = &self.function else {
             return Err(Trouble::usage("no function was named", "exuvia scale runs one with growing n", FORM));
         };
-        // A file may have colons in its name, a function not.
-        let Some((place, name)) = word.rsplit_once(':').filter(|(place, name)| !place.is_empty() && !name.is_empty()) else {
-            let why = "a function is written as module:function or file.py:function";
-            return Err(Trouble::usage(format!("{word} names no function"), why, FORM));
-        };
-        let is_file = place.ends_with(".py") || place.contains('/');
-        if is_file && !std::path::Path::new(place).is_file() {
-            let why = "there is no such file";
-            return Err(Trouble::usage(format!("cannot import {place}"), why, "ls, or the module's name as python3 -m takes it"));
-        }
-        Ok(Function { place: place.into(), is_file, name: name.into() })
+        Function::read("", word, FORM)
     }
 
     /// The sizes, growing.

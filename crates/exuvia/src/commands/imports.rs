@@ -19,7 +19,9 @@ pub(crate) fn run(args: &Imports) -> Result<(), Trouble> {
         );
     }
     measured.sort_by_key(analyses::imports::Imports::brought_bytes);
-    let runs = Runs { brought_bytes: measured.iter().map(analyses::imports::Imports::brought_bytes).collect(), stopped };
+    let brought_bytes = measured.iter().map(analyses::imports::Imports::brought_bytes).collect();
+    // Where there is none, they have their whole names.
+    let runs = Runs { brought_bytes, stopped, folder: std::env::current_dir().unwrap_or_default() };
     let middle = measured.len().saturating_sub(1) / 2;
     let Some(imports) = measured.get(middle) else {
         return Err(Trouble::target("no run came to its end", "it was stopped before", "exuvia imports --timeout 10s app.py"));

@@ -30,6 +30,7 @@ pub(crate) fn run(args: &Scale) -> Result<(), Trouble> {
         seconds: args.time.as_secs_f64(),
         ended: grown.ended.as_deref(),
         lazy: grown.lazy.as_deref(),
+        keeps: grown.keeps,
     };
     screen::print(|out| {
         if args.json {

@@ -77,9 +77,9 @@ pub(crate) fn compare(args: &Compare, dimension: Dimension, names: &[String]) ->
     }
     let seed = args.seed.map_or_else(seed, Ok)?;
     let stop = Stop::catch();
-    let trials = Trials::new(TakeOptions::default().guardian, stop).map_err(trouble)?;
+    let trials = Trials::new(TakeOptions::default().guardian, stop.clone()).map_err(trouble)?;
     // Dropped before the folder that they are in.
-    let mut plan = Plan::new(args, dimension, trials.folder());
+    let mut plan = Plan::new(args, dimension, trials.folder(), stop);
     let mut variants = Vec::new();
     for name in names {
         variants.push(plan.variant(name)?);

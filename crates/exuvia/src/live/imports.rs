@@ -17,7 +17,8 @@ use crate::trouble::Trouble;
 /// What an import tree of ten thousand modules takes is far less.
 const WRITTEN_MOST: u64 = 256 << 20;
 /// A script that does not let its own time end it is killed so long after.
-const GRACE: Duration = Duration::from_secs(5);
+/// It is told again and again (for a second), then reads the statements of what it imported.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// What each run wrote down, and whether an end was asked for before all were done.
 pub(crate) fn imports(args: &Imports) -> Result<(Vec<String>, bool), Trouble> {
@@ -40,8 +41,8 @@ pub(crate) fn imports(args: &Imports) -> Result<(Vec<String>, bool), Trouble> {
         argv.extend(args.arguments.iter().cloned());
         let way = Way { untouched: true, limit: Some(args.timeout.saturating_add(GRACE)), ..Way::default() };
         let run = trials.run(&Program { argv, ..Program::default() }, &way, |_| {}).map_err(trouble)?;
-        match std::fs::metadata(&written) {
-            Ok(m) if m.len() <= WRITTEN_MOST => texts.push(std::fs::read_to_string(&written).map_err(|e| own(&written, e))?),
+        match std::fs::symlink_metadata(&written) {
+            Ok(m) if m.is_file() && m.len() <= WRITTEN_MOST => texts.push(std::fs::read_to_string(&written).map_err(|e| own(&written, e))?),
             _ if trials.stopped() => break,
             _ => return Err(nothing(args, &run)),
         }
@@ -101,6 +102,7 @@ fn nothing(args: &Imports, run: &Run) -> Trouble {
 pub(super) fn trouble(error: TrialError) -> Trouble {
     match error {
         TrialError::Target(error) => refusals::target(error),
+        TrialError::Pipe { .. } => Trouble::own("no pipe for what programs say", error.to_string()),
         TrialError::Folder { path, source } => Trouble::own_with(
             format!("cannot write {}", path.display()),
             source.to_string(),

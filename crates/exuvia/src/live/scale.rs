@@ -9,10 +9,10 @@ use analyses::scale::{next, Figures, Grown, Point, Sampled};
 use nix::sys::prctl;
 use report::scale::{counted, foreseen_bytes, foreseen_time};
 use target::TakeOptions;
-use trial::{Growing, Measured, Place, Sample, Stop, TrialError, Trials};
+use trial::{Growing, Measured, Place, Sample, Stop, Trials};
 
+use super::imports::trouble;
 use crate::cli::{Function, Scale};
-use crate::live::refusals;
 use crate::progress::Progress;
 use crate::trouble::Trouble;
 
@@ -42,7 +42,7 @@ pub(crate) fn scale(args: &Scale, function: &Function, sizes: &[u64]) -> Result<
     let place = if function.is_file { Place::File(function.place.clone()) } else { Place::Module(function.place.clone()) };
     let growing = Growing { python: args.python.clone(), place, name: function.name.clone(), input: args.input.clone() };
     let left = target::headroom_of(std::process::id() as i32).bytes.0;
-    let until = Instant::now() + args.limit;
+    let until = Instant::now().checked_add(args.limit).unwrap_or_else(far);
     let (mut known, mut ended): (Vec<Size>, Option<String>) = (Vec::new(), None);
     for (nth, &n) in sizes.iter().enumerate() {
         if let Some(why) = enough(&trials, until, args).or_else(|| beyond(&known, n, left, args.run_limit)) {
@@ -50,8 +50,8 @@ pub(crate) fn scale(args: &Scale, function: &Function, sizes: &[u64]) -> Result<
             break;
         }
         progress.step(format!("n = {}, size {} of {}, run 1 of {}", counted(n), nth + 1, sizes.len(), args.repeat));
-        let begun = Instant::now();
-        let sample = trials.sample(&growing, n, bound(left), args.run_limit.saturating_mul(2).saturating_add(AROUND)).map_err(trouble)?;
+        let (begun, most) = (Instant::now(), whole(args, until));
+        let sample = trials.sample(&growing, n, bound(left), most).map_err(trouble)?;
         if trials.stopped() {
             ended = Some("stopped".into());
             break;
@@ -67,9 +67,13 @@ pub(crate) fn scale(args: &Scale, function: &Function, sizes: &[u64]) -> Result<
                 }
                 size.failed = Some(words);
             }
+            Sample::Over if Instant::now() >= until => {
+                ended = enough(&trials, until, args);
+                break;
+            }
             Sample::Over => {
                 ended = Some(format!("no larger n than {}: it took longer than --run-limit {:?}", counted(n), args.run_limit));
-                size.failed = Some(format!("ended after more than {:?}", args.run_limit));
+                size.failed = Some(format!("ended after {most:?}"));
             }
         }
         known.push(size);
@@ -96,23 +100,46 @@ pub(crate) fn scale(args: &Scale, function: &Function, sizes: &[u64]) -> Result<
                 foreseen_time(time_left.as_secs_f64())
             ));
             left_here = left_here.saturating_sub(size.took);
-            match trials.sample(&growing, size.n, bound(left), args.run_limit.saturating_mul(2).saturating_add(AROUND)).map_err(trouble)? {
+            let most = whole(args, until);
+            match trials.sample(&growing, size.n, bound(left), most).map_err(trouble)? {
                 _ if trials.stopped() => {}
+                Sample::Over if Instant::now() >= until => {}
                 Sample::Measured(run) => size.runs.push(run),
                 Sample::Refused { words, .. } | Sample::NotPython(words) | Sample::Failed(words) => size.failed = Some(words),
-                Sample::Over => size.failed = Some(format!("ended after more than {:?}", args.run_limit)),
+                Sample::Over => size.failed = Some(format!("ended after {most:?}")),
             }
         }
         rounds += 1;
+    }
+    if trials.stopped() {
+        ended.get_or_insert("stopped".into());
+    } else if let Some(words) = known.first().and_then(|size| size.failed.clone()).filter(|_| known.iter().all(|s| s.failed.is_some())) {
+        return Err(Trouble::target(
+            format!("{} fails with every n", args.named()),
+            words,
+            "smaller --sizes; a call of it by hand shows all that it says",
+        ));
     }
     let any = known.iter().flat_map(|size| &size.runs).next();
     Ok(Grown {
         python: any.map(|run| run.python.clone()).unwrap_or_default(),
         lazy: any.and_then(|run| run.lazy.clone()),
+        keeps: known.iter().flat_map(|size| &size.runs).any(|run| run.keeps),
         points: known.iter().filter_map(point).collect(),
         ended,
         left,
     })
+}
+
+/// What a process may take in all: twice the call's time, for what goes on around it, and no more than is left for all.
+fn whole(args: &Scale, until: Instant) -> Duration {
+    let left = until.saturating_duration_since(Instant::now());
+    args.run_limit.saturating_mul(2).saturating_add(AROUND).min(left)
+}
+
+/// Further than anybody waits; a clock has an end.
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(1 << 30)
 }
 
 /// Whether it is time to end.
@@ -201,13 +228,4 @@ fn refused(args: &Scale, function: &Function, kind: &str, words: String) -> Trou
 fn no_python(args: &Scale, words: String) -> Trouble {
     let what = format!("{} did not start as a Python", args.python.to_string_lossy());
     Trouble::usage(what, words, "--python PATH (an interpreter, 3.8 or newer: ~/venv/bin/python)")
-}
-
-fn trouble(e: TrialError) -> Trouble {
-    match e {
-        TrialError::Target(e) => refusals::target(e),
-        TrialError::Folder { .. } => {
-            Trouble::own_with("cannot write what runs need", e.to_string(), "df $TMPDIR /tmp, or TMPDIR=FOLDER exuvia scale …")
-        }
-    }
 }

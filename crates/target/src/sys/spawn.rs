@@ -3,7 +3,7 @@
 //! Holds: the guardian (own session, one inherited socket), the launched program (held at a gate until it is traced), and
 //! the keyboard's signals, which are the program's and not ours while it runs.
 //! Never does: decide when; only calls that are safe between fork and exec of a threaded process (signal-safety(7)).
-//! Sources: setsid(2), prctl(2) PR_SET_PTRACER, fcntl(2), wait4(2), getrusage(2).
+//! Sources: setsid(2), prctl(2) PR_SET_PTRACER and PR_SET_PDEATHSIG, fcntl(2), pthread_sigmask(3), waitid(2), wait4(2), getrusage(2).
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -65,9 +65,10 @@ pub(crate) fn gated(argv: &[OsString], gate: BorrowedFd<'_>, tracer: i32, not_it
     let mut command = Command::new(program);
     command.args(arguments);
     let fd = gate.as_raw_fd();
-    // SAFETY: the closure calls close, prctl, getpid, write and read only, all signal-safe, on integers of its own.
+    // SAFETY: the closure calls close, prctl, getpid, write, read and what is named below only, all signal-safe, on integers of its own.
     unsafe {
         command.pre_exec(move || {
+            block_nothing()?;
             for fd in not_its_own {
                 libc::close(fd);
             }
@@ -89,6 +90,28 @@ pub(crate) fn gated(argv: &[OsString], gate: BorrowedFd<'_>, tracer: i32, not_it
         });
     }
     Some(command)
+}
+
+/// Has it started with no signal blocked, whichever we block: it would inherit them through all its exec, and a `terminate()` of one of its
+/// children would never arrive.
+pub fn unblocked(command: &mut Command) {
+    // SAFETY: the closure changes the mask of a process that has one thread and touches no memory but its own.
+    unsafe { command.pre_exec(block_nothing) };
+}
+
+/// Has it die with the thread that starts it.
+pub(crate) fn dies_with_us(command: &mut Command) {
+    // SAFETY: prctl takes integers here and is signal-safe.
+    unsafe {
+        command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0, 0, 0) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        });
+    }
+}
+
+fn block_nothing() -> io::Result<()> {
+    SigSet::empty().thread_set_mask().map_err(io::Error::from)
 }
 
 /// What a program used until its end, its descendants included that it had waited for.

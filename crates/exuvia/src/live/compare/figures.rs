@@ -26,7 +26,7 @@ const OF_PROGRAMS: [Measure; 5] = [PEAK, END, SECONDS, COLLECTOR, CPU];
 
 /// Of a function that is called here and apart: of the process that wants its result, but for the last.
 pub(super) const OF_CALLS: [Measure; 9] = [
-    judged_one("peak_rss_bytes", "peak RSS", None, Unit::Bytes),
+    PEAK,
     told_one("before_rss_bytes", Some("before"), Unit::Bytes),
     judged_one("after_rss_bytes", "RSS after it", Some("after"), Unit::Bytes),
     judged_one("collected_rss_bytes", "RSS after gc.collect()", Some("collected"), Unit::Bytes),

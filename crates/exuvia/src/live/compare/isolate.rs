@@ -69,6 +69,7 @@ pub(super) fn refused(refused: &Refused, program: &Program) -> Trouble {
     let python = program.argv.first().map(|word| report::text::shell_quoted(&word.to_string_lossy())).unwrap_or_default();
     let advice = match refused.kind {
         RefusedKind::Import => format!("cd to where {python} finds it, or --python ./venv/bin/python3"),
+        RefusedKind::File => "mv it to a name of letters, digits and _ that no other module has".into(),
         RefusedKind::Name | RefusedKind::Callable => "exuvia compare --isolate module:function, with a function of the module's".into(),
         RefusedKind::Input => "--input '[1, 2]', or an expression with names of the module".into(),
         RefusedKind::Argument => "a function on the module's level, and an argument of plain data; or --start fork".into(),

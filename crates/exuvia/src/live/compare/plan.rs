@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use trial::{AllocatorError, Allocators, Checkout, Program, Repository, RevisionError, Setting, Way};
+use trial::{AllocatorError, Allocators, Checkout, Program, Repository, RevisionError, Setting, Stop, Way};
 
 use super::Trial;
 use crate::cli::{Compare, Dimension};
@@ -23,6 +23,7 @@ pub(super) struct Plan<'a> {
     dimension: Dimension,
     /// For what variants need.
     folder: &'a Path,
+    stop: Stop,
     repository: Option<Repository>,
     commits: Vec<(String, String)>,
     checkouts: Vec<Checkout>,
@@ -31,8 +32,8 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(args: &'a Compare, dimension: Dimension, folder: &'a Path) -> Plan<'a> {
-        Plan { args, dimension, folder, repository: None, commits: Vec::new(), checkouts: Vec::new(), notes: Vec::new() }
+    pub(super) fn new(args: &'a Compare, dimension: Dimension, folder: &'a Path, stop: Stop) -> Plan<'a> {
+        Plan { args, dimension, folder, stop, repository: None, commits: Vec::new(), checkouts: Vec::new(), notes: Vec::new() }
     }
 
     /// The variant of this name.
@@ -69,7 +70,7 @@ impl<'a> Plan<'a> {
     /// It is run in a folder of this revision.
     fn revision(&mut self, trial: &mut Trial) -> Result<(), RevisionError> {
         if self.repository.is_none() {
-            let repository = Repository::of(&std::env::current_dir().map_err(RevisionError::NoGit)?)?;
+            let repository = Repository::of(&std::env::current_dir().map_err(RevisionError::NoGit)?, &self.stop)?;
             if repository.has_changes() && !self.args.revisions.iter().any(|name| name == WORKING_TREE) {
                 self.notes
                     .push(format!("uncommitted changes are in none of the revisions; {WORKING_TREE} names the working tree as it is"));
@@ -99,6 +100,10 @@ impl<'a> Plan<'a> {
 fn not_checked_out(e: &RevisionError) -> Trouble {
     let advice = match e {
         RevisionError::NoGit(_) => "apt install git, or two folders and --against",
+        RevisionError::Stopped => {
+            return Trouble::target("no run came to its end", e.to_string(), "exuvia compare … again, and let it run");
+        }
+        RevisionError::Elsewhere(_) => "unset GIT_DIR GIT_WORK_TREE",
         RevisionError::NoRepository { .. } => "cd to the repository, and exuvia compare --revisions HEAD~1,HEAD -- python3 app.py",
         RevisionError::Unknown(_) => "git log --oneline --all (git fetch, where it is not here yet)",
         RevisionError::NoFolder { .. } => "a folder that all revisions have: cd \"$(git rev-parse --show-toplevel)\"",
