@@ -53,6 +53,9 @@ pub(crate) fn compare(exuvia: &Path, python: &Path, script: &Path, times: usize,
         changes: Vec::new(),
         seconds: 0.0,
     }));
+    if times == 0 {
+        return Err(Trouble::new("no comparison was asked for".to_string()));
+    }
     for n in 0..times {
         for (kind, (planted, words, figure)) in kept.iter_mut().zip(KINDS) {
             let started = Instant::now();
@@ -90,17 +93,60 @@ impl Comparisons {
         self.comparisons += 1;
         self.runs = variant.get("runs").and_then(Value::as_array).map_or(0, Vec::len);
         let mut differ = Vec::new();
+        // All that is planted is more.
+        let mut more = Vec::new();
         for name in FIGURES {
             let spread = variant.get(name).ok_or_else(|| Trouble::new(format!("no {name}")))?;
             if spread.get("differs").and_then(Value::as_bool).ok_or_else(|| Trouble::new(format!("{name} has no verdict")))? {
                 differ.push(name);
+                more.extend(spread.get("change").and_then(Value::as_f64).filter(|change| *change > 0.0).map(|_| name));
                 *self.verdicts.entry(name).or_default() += 1;
             }
             if name == figure.unwrap_or("seconds") {
                 self.changes.extend(spread.get("change").and_then(Value::as_f64));
             }
         }
-        self.right += usize::from(figure.map_or(differ.is_empty(), |figure| differ.contains(&figure)));
+        self.right += usize::from(figure.map_or(differ.is_empty(), |figure| more.contains(&figure)));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    fn kind() -> Comparisons {
+        Comparisons {
+            planted: "5 % of peak RSS",
+            comparisons: 0,
+            right: 0,
+            runs: 0,
+            verdicts: BTreeMap::new(),
+            changes: Vec::new(),
+            seconds: 0.0,
+        }
+    }
+
+    #[test]
+    fn a_verdict_in_the_wrong_direction_is_not_right() {
+        let same = json!({"differs": false, "change": 0.0});
+        for (change, planted, right) in
+            [(0.05, Some("peak_rss_bytes"), 1), (-0.05, Some("peak_rss_bytes"), 0), (0.05, None, 0), (-0.05, None, 0)]
+        {
+            let peak = json!({"differs": true, "change": change});
+            let variant = json!({"runs": [], "peak_rss_bytes": peak, "end_rss_bytes": same, "seconds": same, "collector_seconds": same});
+            let mut kind = kind();
+            kind.count(&variant, planted).unwrap();
+            assert_eq!((kind.comparisons, kind.right), (1, right), "{change} {planted:?}");
+        }
+    }
+
+    #[test]
+    fn no_comparison_at_all_is_an_error() {
+        let nowhere = Path::new("/nowhere");
+        assert!(compare(nowhere, nowhere, nowhere, 0, &mut Vec::new()).is_err());
     }
 }

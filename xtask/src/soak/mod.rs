@@ -45,7 +45,10 @@ impl Arguments {
             match word.as_str() {
                 "--kills" => read.kills = value()?.parse().doing("--kills")?,
                 "--looks" => read.looks = value()?.parse().doing("--looks")?,
-                "--comparisons" => (read.kills, read.looks, read.comparisons) = (0, 0, value()?.parse().doing("--comparisons")?),
+                "--comparisons" => {
+                    let times: std::num::NonZeroUsize = value()?.parse().doing("--comparisons")?;
+                    (read.kills, read.looks, read.comparisons) = (0, 0, times.get());
+                }
                 "--large" => read.large = value()?.parse().doing("--large")?,
                 "--python" => read.python = Some(value()?.into()),
                 _ => return Err(Trouble::new(format!("{word}: not an option of this task\n\n{HELP}"))),
