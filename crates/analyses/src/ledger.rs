@@ -89,6 +89,8 @@ pub struct Statement {
 const WALKED: &str = "walked";
 /// By the kernel's word for a mapping.
 const MAPPED: &str = "mapped";
+/// By an address in static data.
+const POINTED: &str = "by a pointer";
 /// What is left of an allocator's mappings when the known is taken away.
 const BY_EXCLUSION: &str = "by exclusion";
 
@@ -116,6 +118,7 @@ fn place(part: Part) -> Option<(&'static str, &'static str, &'static str)> {
         Part::KeptStacks => ("stacks of threads", "kept for threads to come", MAPPED),
         Part::Loader => ("loader and thread-local data", "", MAPPED),
         Part::Files => ("programs and libraries", "", MAPPED),
+        Part::LibraryMappings => ("memory that libraries mapped for themselves", "", POINTED),
         Part::FileMappings => ("mapped files", "", MAPPED),
         Part::SharedMemory => ("shared memory", "", MAPPED),
         Part::Kernel => ("kernel pages", "", MAPPED),

@@ -46,6 +46,24 @@ mapping = mmap.mmap(-1, 1 << 20)
 mapping.write(b"x" * (1 << 20))
 "#;
 
+/// A library with a buffer that it mapped for itself, and one of which it keeps no address.
+const MAPS: &str = r"
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+char *buffer;
+static uintptr_t hidden;
+static char *made(size_t used) {
+    char *at = mmap(NULL, 8 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(at, 1, used);
+    return at;
+}
+void maps(void) {
+    buffer = made(3 << 20);
+    hidden = ~(uintptr_t)made(2 << 20);
+}
+";
+
 /// A worker of a parent that lives on, which has written to a part of what they share.
 const FORKED: &str = r#"
 import os, sys, time
@@ -417,6 +435,26 @@ except ImportError:
         let environment = testbed::packages::environment(py, &testbed::packages::folder()).unwrap();
         let target = started(&environment.python, &format!("{NUMBERS}{WAIT}"), &[]);
         adds_up(&ledger(&target.pid()), &format!("{} with {:?}", py.name, environment.installed));
+    });
+}
+
+#[test]
+fn what_a_library_maps_for_itself_is_named_by_its_own_word_of_it() {
+    let scratch = Scratch::new().unwrap();
+    let (source, library) = (scratch.path().join("maps.c"), scratch.path().join("libmaps.so"));
+    std::fs::write(&source, MAPS).unwrap();
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).output().unwrap();
+    assert!(built.status.success(), "{built:?}");
+    testbed::for_each_interpreter(|py| {
+        let target = started(&py.path, &format!("import ctypes\nctypes.CDLL({library:?}).maps()\n{WAIT}"), &[]);
+        let answer = ledger(&target.pid());
+        let entries = answer["entries"].as_array().unwrap();
+        let mapped = entries.iter().find(|e| e["name"] == "memory that libraries mapped for themselves");
+        let mapped = mapped.unwrap_or_else(|| panic!("{}: {entries:#?}", py.name));
+        let theirs = mapped["of"].as_array().unwrap().iter().find(|e| e["name"].as_str() == library.to_str()).unwrap();
+        assert_eq!((&theirs["resident_bytes"], &theirs["known"]), (&(3 << 20).into(), &"by a pointer".into()), "{}", py.name);
+        let left = answer["not_attributed_bytes"].as_u64().unwrap();
+        assert!((2 << 20..(2 << 20) + (64 << 10)).contains(&left), "{}: {left}", py.name);
     });
 }
 

@@ -50,6 +50,8 @@ pub enum Part {
     Loader,
     /// Code and data of mapped programs and libraries; named by file.
     Files,
+    /// Memory that a program or library mapped for itself: its static data has the address; named by file.
+    LibraryMappings,
     /// Data files that are mapped; named by file.
     FileMappings,
     /// Shared memory; named by what the kernel calls it.

@@ -1,4 +1,5 @@
-//! What is left when allocators and stacks have theirs: files, shared memory, other allocators, buffers, and the unknown.
+//! What is left when allocators and stacks have theirs: files, shared memory, other allocators, buffers, what libraries mapped for
+//! themselves, and the unknown.
 //!
 //! Sources: proc_pid_maps(5); elf(5) for what follows a file's last mapping (.bss).
 
@@ -7,6 +8,7 @@ use rustc_hash::FxHashSet;
 use snapshot::Part;
 
 use super::claims::Claims;
+use super::libraries::Begun;
 use super::{Asked, ByType, Shares, Sum};
 use crate::outside::bss_end;
 use crate::reach::Reached;
@@ -16,18 +18,27 @@ use crate::worker::Piece;
 pub(super) fn rest(asked: Asked<'_, '_, '_>, claims: &mut Claims, shares: &mut Shares) {
     let Asked { reached, residency, pieces, names } = asked;
     let maps: Vec<Mapping> = residency.mappings.iter().map(|(m, _)| m.clone()).collect();
-    bss(reached, residency, &maps, claims, shares);
+    let bss = bss(reached, residency, &maps, claims, shares);
     let programs: FxHashSet<(u64, &str)> = maps.iter().filter(|m| m.exec && m.inode != 0).map(|m| (m.inode, m.path.as_str())).collect();
     let allocator = alloc::other::name(&maps);
+    let data = maps.iter().filter(|m| m.inode != 0 && m.write && !m.shared).map(|m| (m.start, m.end, m));
+    let statics = bss.into_iter().chain(data).filter(|(_, _, file)| programs.contains(&(file.inode, file.path.as_str())));
+    let statics: Vec<(Addr, Addr, &str)> = statics.map(|(start, end, file)| (start, end, file.path.as_str())).collect();
+    // Another allocator knows its mappings in the same way.
+    let begun = if allocator.is_none() { Begun::read(&statics, &maps, reached.world().source.image) } else { Begun::default() };
     let mut counter = residency.counter();
     let mut owned = ByType::default();
     for (mapping, sums) in &residency.mappings {
         if sums.rss == 0 {
             continue;
         }
-        let mut sum = Sum::default();
-        for (start, end) in claims.take(mapping.start, mapping.end) {
-            let anonymous = !mapping.shared && mapping.inode == 0 && (mapping.path.is_empty() || mapping.path == "[heap]");
+        let anonymous = !mapping.shared && mapping.inode == 0 && (mapping.path.is_empty() || mapping.path == "[heap]");
+        let free = claims.take(mapping.start, mapping.end);
+        let parts = free.into_iter().flat_map(|(start, end)| match anonymous {
+            true => begun.parts(start, end),
+            false => vec![(start, end, None)],
+        });
+        for (start, end, library) in parts {
             let mut objects = ByType::default();
             if anonymous {
                 owned_here(pieces, start, end, &mut counter, &mut objects);
@@ -37,11 +48,12 @@ pub(super) fn rest(asked: Asked<'_, '_, '_>, claims: &mut Claims, shares: &mut S
             counted.resident = counted.resident.saturating_sub(theirs.counted.resident);
             counted.shared = counted.shared.saturating_sub(theirs.counted.shared);
             counted.huge = counted.huge.saturating_sub(theirs.counted.huge);
+            let mut sum = Sum::default();
             sum.add((end.0 - start.0).saturating_sub(theirs.bytes), counted);
             owned.merge(&objects);
+            let (part, name) = library.map_or_else(|| kind(mapping, &programs, allocator), |path| (Part::LibraryMappings, path));
+            shares.add(part, name, &sum);
         }
-        let (part, name) = kind(mapping, &programs, allocator);
-        shares.add(part, name, &sum);
     }
     let part = if allocator.is_some() { Part::AllocatorObjects } else { Part::Buffers };
     owned.into_shares(part, names, shares);
@@ -61,8 +73,15 @@ fn owned_here(pieces: &[Piece], start: Addr, end: Addr, counter: &mut memory::Co
     }
 }
 
-/// Zero-initialized data stands behind a file's last mapping.
-fn bss(reached: &Reached<'_, '_>, residency: &Residency, maps: &[Mapping], claims: &mut Claims, shares: &mut Shares) {
+/// Zero-initialized data stands behind a file's last mapping; all of it, with the file's.
+fn bss<'m>(
+    reached: &Reached<'_, '_>,
+    residency: &Residency,
+    maps: &'m [Mapping],
+    claims: &mut Claims,
+    shares: &mut Shares,
+) -> Vec<(Addr, Addr, &'m Mapping)> {
+    let mut all = Vec::new();
     let image = reached.world().source.image;
     let mut counter = residency.counter();
     for (i, pair) in maps.windows(2).enumerate() {
@@ -71,12 +90,14 @@ fn bss(reached: &Reached<'_, '_>, residency: &Residency, maps: &[Mapping], claim
             continue;
         }
         let Some(end) = bss_end(maps.get(..=i).unwrap_or(&[]), a.inode, image) else { continue };
+        all.push((b.start, Addr(end).min(b.end), a));
         let mut sum = Sum::default();
         for (start, end) in claims.take(b.start, Addr(end).min(b.end)) {
             sum.add(end.0 - start.0, counter.count(start, end));
         }
         shares.add(Part::Files, &a.path, &sum);
     }
+    all
 }
 
 fn kind<'m>(m: &'m Mapping, programs: &FxHashSet<(u64, &str)>, allocator: Option<&'static str>) -> (Part, &'m str) {

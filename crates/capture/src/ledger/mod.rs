@@ -5,6 +5,7 @@
 //! is freed. Never does: rank, advise.
 
 mod claims;
+mod libraries;
 mod malloc;
 mod mappings;
 mod mimalloc;
