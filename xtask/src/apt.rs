@@ -27,15 +27,16 @@ impl Apt {
         Ok(Apt { root, sources })
     }
 
-    /// Downloads a package and all that it depends on, down to the C library, and unpacks it into a folder. Nothing of it is installed:
+    /// Downloads packages and all that they depend on, down to the C library, and unpacks them into a folder. Nothing of it is installed:
     /// no script of a package runs.
-    pub(crate) fn unpack_whole(&self, package: &str, folder: &Path) -> Done<()> {
+    pub(crate) fn unpack_whole(&self, names: &[&str], folder: &Path) -> Done<()> {
         let archives = self.root.join("cache/archives");
         // What an earlier download left there would be unpacked too.
         for old in packages(&archives)? {
             std::fs::remove_file(&old).doing(old.display())?;
         }
-        self.get(&["install", "--yes", "--download-only", "--no-install-recommends", package], &self.root)?;
+        let words = ["install", "--yes", "--download-only", "--no-install-recommends"];
+        self.get(&[&words, names].concat(), &self.root)?;
         std::fs::create_dir_all(folder).doing(folder.display())?;
         for one in packages(&archives)? {
             run(Command::new("dpkg").arg("-x").arg(one).arg(folder))?;

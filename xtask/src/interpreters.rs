@@ -1,7 +1,7 @@
 //! `cargo xtask interpreters`: interpreters that the tests want and no package of this machine's release installs.
 //!
-//! Holds: Debian's newer Pythons, unpacked with the libraries that they need and started through their own loader; and the one build
-//! there is, CPython without the GIL, from Debian's source package (it has no package of it). Never: installs anything; all of it
+//! Holds: Debian's newer Pythons, unpacked with the libraries that they need and what programs with them inside are made of, and started
+//! through their own loader; and the one build there is, CPython without the GIL, from Debian's source package (it has no package of it). Never: installs anything; all of it
 //! stands below the build's own folder. Sources: ld.so(8).
 
 use std::os::unix::fs::PermissionsExt;
@@ -65,13 +65,19 @@ fn unpack(folder: &Path, suite: &str, package: &str) -> Done<()> {
         println!("{suite} has no {package} any more, or not yet");
         return Ok(());
     };
-    let done = home.join("version");
-    if !std::fs::read_to_string(&done).is_ok_and(|held| held == version) {
+    // Headers and libraries come too: tests embed it, and compile extensions for it.
+    let names = [package, &format!("lib{package}-dev")];
+    let (done, stamp) = (home.join("version"), format!("{version} of {}\n", names.join(", ")));
+    if !std::fs::read_to_string(&done).is_ok_and(|held| held == stamp) {
         if home.exists() {
             std::fs::remove_dir_all(&home).doing(home.display())?;
         }
         eprintln!("  unpacking {package} {version} of {suite}");
-        apt.unpack_whole(package, &home)?;
+        apt.unpack_whole(&names, &home)?;
+        // As every Debian has it; the C library's linker scripts name files there.
+        for name in ["lib", "lib64"].into_iter().filter(|name| !home.join(name).exists()) {
+            std::os::unix::fs::symlink(Path::new("usr").join(name), home.join(name)).doing(home.display())?;
+        }
     }
     let starter = starter(&home, package)?;
     let output = Command::new(&starter).args(["-I", "-c", "import sys, ssl, sqlite3, ctypes, lzma, bz2; print(sys.version)"]).output();
@@ -79,7 +85,7 @@ fn unpack(folder: &Path, suite: &str, package: &str) -> Done<()> {
     if !output.status.success() {
         return Err(Trouble::new(format!("{} does not run: {}", starter.display(), String::from_utf8_lossy(&output.stderr).trim())));
     }
-    std::fs::write(&done, version).doing(done.display())?;
+    std::fs::write(&done, stamp).doing(done.display())?;
     println!("{}: {}", starter.display(), String::from_utf8_lossy(&output.stdout).trim());
     Ok(())
 }
@@ -88,16 +94,18 @@ fn unpack(folder: &Path, suite: &str, package: &str) -> Done<()> {
 /// the interpreter was built with, so its own loader must do it: `/proc/PID/exe` is that loader then. The script stands beside
 /// `usr/lib`, where the interpreter looks for its library; in a virtual environment a link leads to it, and its name leads to that.
 fn starter(home: &Path, package: &str) -> Done<PathBuf> {
-    let loader = ["usr/lib64/ld-linux-x86-64.so.2", "lib64/ld-linux-x86-64.so.2"].map(|at| home.join(at));
-    let loader = loader.iter().find(|at| at.exists()).ok_or_else(|| Trouble::new(format!("no loader below {}", home.display())))?;
-    let libraries = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"].map(|at| home.join(at).display().to_string()).join(":");
+    let (loader, libraries) = (home.join("usr/lib64/ld-linux-x86-64.so.2"), home.join("usr/lib/x86_64-linux-gnu"));
+    if !loader.exists() {
+        return Err(Trouble::new(format!("no loader below {}", home.display())));
+    }
     let python = home.join("usr/bin").join(package);
     let folder = home.join("usr/loader");
     std::fs::create_dir_all(&folder).doing(folder.display())?;
     let script = folder.join(package);
     let text = format!(
-        "#!/bin/sh\nexec '{}' --inhibit-cache --library-path '{libraries}' --argv0 \"$0\" '{}' \"$@\"\n",
+        "#!/bin/sh\nexec '{}' --inhibit-cache --library-path '{}' --argv0 \"$0\" '{}' \"$@\"\n",
         loader.display(),
+        libraries.display(),
         python.display()
     );
     std::fs::write(&script, text).doing(script.display())?;

@@ -92,10 +92,8 @@ impl<'w, 'm> Reached<'w, 'm> {
         close(&shared, &mut main, &mut outside, objects, Witness::Reference);
         tell_roots(&shared, &mut main);
         close(&shared, &mut main, &mut outside, objects, Witness::Root);
-        let swept = sweep::sweep(&shared);
-        for &at in &swept.objects {
-            sweep::decode(&shared, &mut main, at);
-        }
+        let mut swept = sweep::sweep(&shared);
+        sweep::decode(&shared, &mut main, &mut swept);
         if world.collecting {
             sweep::set_aside(&shared, &mut main, &swept.objects, &mut outside);
         }

@@ -1,6 +1,7 @@
 //! The third witness: blocks in use that nothing found so far refers to. What looks like an object there is held by C
 //! code, or leaked by it.
 
+use cpython::types::flags;
 use cpython::Obj;
 use memory::{Addr, Bytes, Memory};
 use rayon::prelude::*;
@@ -127,8 +128,28 @@ pub(crate) fn set_aside<'m>(shared: &Shared<'_, 'm>, main: &mut Worker<'_, '_, '
     }
 }
 
-/// Takes a swept object in.
-pub(crate) fn decode<'m>(shared: &Shared<'_, 'm>, main: &mut Worker<'_, '_, 'm>, at: Addr) {
+/// Takes the swept objects in. From 3.15 on the buffer of a bytearray is a bytes object, and where nothing else holds that, a part of
+/// the bytearray: swept ones come last, and those that are a part are no objects.
+pub(crate) fn decode<'m>(shared: &Shared<'_, 'm>, main: &mut Worker<'_, '_, 'm>, swept: &mut Swept) {
+    let heap = &shared.world.heap;
+    let is_bytes = |at: &Addr| {
+        let class = heap.obj(*at).and_then(|o| o.ty()).ok().and_then(|t| heap.type_at(t));
+        class.is_some_and(|t| t.flags & flags::BYTES != 0)
+    };
+    let buffers: Vec<Addr> = match heap.layout.table.offset("PyByteArrayObject", "ob_bytes_object") {
+        Some(_) => swept.objects.iter().copied().filter(is_bytes).collect(),
+        None => Vec::new(),
+    };
+    let is_late = |at: &Addr| buffers.binary_search(at).is_ok();
+    swept.objects.iter().filter(|at| !is_late(at)).for_each(|at| decode_one(shared, main, *at));
+    let arenas = &shared.world.arenas;
+    let is_part =
+        |at: &Addr| arenas.of(*at).is_some_and(|arena| shared.owned.get(arena, (*at - arenas.padding).0 - arenas.all[arena].start.0));
+    swept.objects.retain(|at| !(is_late(at) && is_part(at)));
+    swept.objects.iter().filter(|at| is_late(at)).for_each(|at| decode_one(shared, main, *at));
+}
+
+fn decode_one<'m>(shared: &Shared<'_, 'm>, main: &mut Worker<'_, '_, 'm>, at: Addr) {
     let arenas = &shared.world.arenas;
     let Some(arena) = arenas.of(at) else { return };
     let offset = at.0 - arenas.all[arena].start.0;

@@ -91,6 +91,7 @@ os.read(0, 1)
 
 /// How programs are made with an interpreter in them.
 struct Kit {
+    py: Interpreter,
     include: PathBuf,
     home: String,
     /// `-lpython3.12` is in this folder.
@@ -111,36 +112,35 @@ print(sys.base_prefix)";
         let [include, folder, library, config, archive, libs, modules, system, version, home] = lines[..] else {
             return Err(format!("its sysconfig says {told}"));
         };
-        let (include, archive) = (PathBuf::from(include), Path::new(config).join(archive));
+        let (include, folder) = (py.here(Path::new(include)), py.here(Path::new(folder)));
+        let archive = py.here(&Path::new(config).join(archive));
         if !include.join("Python.h").exists() || !archive.exists() {
             return Err(format!("it comes without Python.h or {}", archive.display()));
         }
-        let shared = library.contains(".so") && Path::new(folder).join(library).exists();
-        let library = shared.then(|| (PathBuf::from(folder), format!("-lpython{version}")));
+        let shared = library.contains(".so") && folder.join(library).exists();
+        let library = shared.then(|| (folder, format!("-lpython{version}")));
         let wants = [libs, modules, system, "-lpthread -ldl -lutil -lm"].join(" ");
         let wants = wants.split_whitespace().map(str::to_owned).collect();
-        Ok(Kit { include, home: home.to_owned(), library, archive, wants })
+        Ok(Kit { py: py.clone(), include, home: home.to_owned(), library, archive, wants })
     }
 
     /// The program with the whole interpreter in it.
     fn whole(&self, program: &Path, flags: &[&str]) {
-        let cc = compiler(EMBEDS, program);
+        let cc = compiler(self.py.cc(None), EMBEDS, program);
         compiled(cc.arg("-I").arg(&self.include).arg(&self.archive).args(&self.wants).arg("-rdynamic").args(flags));
     }
 
     /// The program with a libpython of this folder.
     fn beside(&self, program: &Path, folder: &Path, library: &str) {
-        let mut rpath = std::ffi::OsString::from("-Wl,-rpath,");
-        rpath.push(folder);
-        compiled(compiler(EMBEDS, program).arg("-I").arg(&self.include).arg("-L").arg(folder).arg(rpath).arg(library).arg("-lpthread"));
+        let cc = compiler(self.py.cc(Some(folder)), EMBEDS, program);
+        compiled(cc.arg("-I").arg(&self.include).arg("-L").arg(folder).arg(library).arg("-lpthread"));
     }
 }
 
-/// cc with this source on its stdin.
-fn compiler(source: &str, program: &Path) -> Cc {
+/// A compiler with this source in a file.
+fn compiler(mut command: Command, source: &str, program: &Path) -> Cc {
     let file = program.with_extension("c");
     std::fs::write(&file, source).unwrap();
-    let mut command = Command::new("cc");
     command.arg("-o").arg(program).arg(&file);
     Cc(command)
 }
@@ -224,11 +224,13 @@ fn a_program_with_python_in_it_is_read_like_python() {
             let scratch = Scratch::new().unwrap();
             let facts = scratch.path().join("facts");
             let mut programs = Vec::new();
-            let whole = scratch.path().join(format!("shop-{}-{}", py.minor, std::process::id()));
-            // Debian's archive is for a program at a fixed place.
+            // Debian's archive is for a program at a fixed place, and since 3.13 not whole: it has no code of hashes (HACL).
             let debian = py.path.starts_with("/usr");
-            kit.whole(&whole, if debian { &["-no-pie"] } else { &[] });
-            programs.push(whole);
+            if py.root.is_none() {
+                let whole = scratch.path().join(format!("shop-{}-{}", py.minor, std::process::id()));
+                kit.whole(&whole, if debian { &["-no-pie"] } else { &[] });
+                programs.push(whole);
+            }
             if let Some((folder, library)) = &kit.library {
                 let program = scratch.path().join("frontend");
                 kit.beside(&program, folder, library);
@@ -277,7 +279,10 @@ fn of_several_pythons_the_one_in_use_is_read_and_the_others_are_told() {
     }
     let (scratch, all) = (Scratch::new().unwrap(), two());
     let program = scratch.path().join("two");
-    compiled(compiler(LOADS_TWO, &program).arg("-ldl"));
+    // With the newest one's C library, which has all that an older one had; all of it at once, since the older libpython would look for
+    // its parts among the machine's.
+    let parts = ["-Wl,--no-as-needed", "-ldl", "-lm", "-lpthread", "-lutil"];
+    compiled(compiler(all[1].0.cc(None), LOADS_TWO, &program).args(&parts));
     let start = |which: &str| {
         let mut command = plain(&program, "/");
         for (_, kit) in &all {

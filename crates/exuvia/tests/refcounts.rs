@@ -175,7 +175,7 @@ fn what_an_extension_forgets_is_found() {
         let folder = scratch.path().join(&py.name);
         std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
         let library = folder.join("forgetful.so");
-        let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-I", &include, "-o"]).arg(&library).arg(&source).output();
+        let built = py.cc(None).args(["-shared", "-fPIC", "-O1", "-I", &include, "-o"]).arg(&library).arg(&source).output();
         match built {
             Ok(built) if built.status.success() => Ok(()),
             Ok(built) => {

@@ -32,6 +32,8 @@ pub struct Interpreter {
     pub path: PathBuf,
     /// The executable itself.
     pub executable: PathBuf,
+    /// Where its package was unpacked with all that it needs: its `/`. It runs with the loader and the C library from there.
+    pub root: Option<PathBuf>,
     /// Minor release: 11 in 3.11.2.
     pub minor: u8,
     /// Micro release: 2 in 3.11.2.
@@ -45,6 +47,31 @@ pub struct Interpreter {
 }
 
 impl Interpreter {
+    /// A C compiler whose programs run with the interpreter inside, and whose libraries it loads: one that was unpacked has a C library
+    /// which is newer than the machine's, with headers of its own. Programs look for libraries in that folder first.
+    pub fn cc(&self, libraries: Option<&Path>) -> Command {
+        let mut cc = Command::new("cc");
+        let flag = |flag: &str, path: &Path| format!("{flag}{}", path.display());
+        cc.args(libraries.map(|folder| flag("-Wl,-rpath,", folder)));
+        if let Some(root) = &self.root {
+            let libraries = root.join("usr/lib/x86_64-linux-gnu");
+            // -B: the compiler knows this machine's libraries by its own place, and would have them first.
+            cc.arg(flag("--sysroot=", root)).arg(flag("-B", &libraries));
+            cc.arg(flag("-Wl,--dynamic-linker=", &root.join("usr/lib64/ld-linux-x86-64.so.2")));
+            // As DT_RPATH, which holds for the libraries of its libraries too (ld.so(8)).
+            cc.arg("-Wl,--disable-new-dtags").arg(flag("-Wl,-rpath,", &libraries));
+        }
+        cc
+    }
+
+    /// Where a path that the interpreter was built with is here.
+    pub fn here(&self, path: &Path) -> PathBuf {
+        match (&self.root, path.strip_prefix("/")) {
+            (Some(root), Ok(inside)) if !path.starts_with(root) => root.join(inside),
+            _ => path.to_path_buf(),
+        }
+    }
+
     /// Why a failure with this interpreter says nothing of exuvia as it is: sid has a release that is newer than every table of its series.
     pub fn not_covered(&self) -> Option<String> {
         let tables = cpython::layout::tables().unwrap_or_default();
@@ -229,11 +256,12 @@ fn probe(path: &Path, label: Option<&str>) -> Result<Interpreter, String> {
     let name = format!("3.{minor}.{micro}{}", label.map(|l| format!(" ({l})")).unwrap_or_default());
     // A script that starts it stands in usr/loader, the executable in usr/bin.
     let started = path.parent().and_then(|folder| Some((folder.parent().filter(|_| folder.ends_with("usr/loader"))?, path.file_name()?)));
+    let root = started.and_then(|(usr, _)| Some(usr.parent()?.to_path_buf()));
     let executable = started.map_or_else(|| path.clone(), |(usr, name)| usr.join("bin").join(name));
     let library =
         executable.parent().map(|bin| bin.join(format!("../lib/libpython3.{minor}.so.1.0"))).filter(|l| shared == 1 && l.is_file());
     let stripped = is_stripped(library.as_deref().unwrap_or(&executable));
-    Ok(Interpreter { name, path, executable, minor, micro, stripped, shared: library.is_some(), moving: label == Some(MOVING) })
+    Ok(Interpreter { name, path, executable, root, minor, micro, stripped, shared: library.is_some(), moving: label == Some(MOVING) })
 }
 
 /// No `.symtab` in the object that holds Python.
@@ -268,6 +296,7 @@ mod tests {
             name: String::new(),
             path: PathBuf::new(),
             executable: PathBuf::new(),
+            root: None,
             minor: 14,
             micro,
             stripped: true,
