@@ -113,6 +113,7 @@ fn told(command: &mut Command) -> std::io::Result<Result<(), String>> {
 /// Where environments are kept: beside the build's own folders.
 pub fn folder() -> PathBuf {
     let built = std::env::current_exe().unwrap_or_default();
-    // <target>/debug/deps/name-hash
-    built.ancestors().nth(3).unwrap_or(Path::new(".")).join("venvs")
+    // A test is <target>/debug/deps/name-hash, xtask <target>/debug/xtask.
+    let profile = built.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
+    profile.and_then(Path::parent).unwrap_or(Path::new(".")).join("venvs")
 }

@@ -271,7 +271,9 @@ fn prepare(root: &Path) -> Done<(PathBuf, Vec<Seed>, Vec<Table>)> {
     let folder = std::env::temp_dir().join(format!("exuvia-fuzz-{}", std::process::id()));
     std::fs::create_dir_all(&folder).doing("the folder for cores")?;
     let mut seeds = Vec::new();
-    for python in &testbed::interpreters().found {
+    let pythons = testbed::interpreters();
+    pythons.missing.iter().for_each(|why| eprintln!("missing: {why}"));
+    for python in &pythons.found {
         let path = folder.join(format!("core-{}", seeds.len()));
         let mut child = Command::new(&python.path)
             .args(["-I", "-c", HEAP])
