@@ -201,6 +201,9 @@ pub fn findings(containers: Containers, told: &[Finding]) -> Vec<Finding> {
     .collect()
 }
 
+/// No memory has so many bytes, however small the items are.
+const LENGTH_BOUND: u64 = 1 << 46;
+
 /// What every question looks at.
 struct Look<'l, 's> {
     ownership: &'l Ownership<'s>,
@@ -221,8 +224,13 @@ impl Look<'_, '_> {
         self.ownership.objects.own_bytes().get(node as usize).map_or(0, |bytes| bytes.0)
     }
 
+    /// How many items it has, where it says so; a damaged object may say more than any memory holds.
+    fn told_length(&self, node: u32) -> Option<u64> {
+        self.facts.lengths.get(node).filter(|length| *length <= LENGTH_BOUND)
+    }
+
     fn length(&self, node: u32) -> u64 {
-        self.facts.lengths.get(node).unwrap_or(0)
+        self.told_length(node).unwrap_or(0)
     }
 
     /// One row of the answer.

@@ -369,13 +369,11 @@ fn weak_words(class: &Class, count: &Count) -> u64 {
     }
 }
 
-/// What a request takes: multiples of 16 from pymalloc, and from malloc a word more.
+/// What a request takes: multiples of 16 from pymalloc, and from malloc a word more. One that is beyond all memory, as a damaged object may
+/// have it, stays so.
 pub(crate) fn rounded(request: u64) -> u64 {
-    if request <= SMALL {
-        request.next_multiple_of(16)
-    } else {
-        (request + 8).next_multiple_of(16)
-    }
+    let word = if request <= SMALL { 0 } else { 8 };
+    request.checked_add(word).and_then(|bytes| bytes.checked_next_multiple_of(16)).unwrap_or(u64::MAX)
 }
 
 /// What the instances of one class have.

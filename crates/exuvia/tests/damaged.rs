@@ -29,6 +29,7 @@ others = [Other() for n in range(50)]
 lists = [[n, n + 1] for n in range(500)]
 dicts = [{n + 1000: str(n)} for n in range(500)]
 strs = ["text %d" % n for n in range(500)]
+sets = [set(range(n, n + 20)) for n in range(50)]
 spans = [_datetime.timedelta(n) for n in range(50)]
 hashes = [hash(span) for span in spans]
 big = [bytes(1000), 10 ** 30, tuple(range(7))]
@@ -81,6 +82,8 @@ const DAMAGES: &[(&str, &str)] = &[
     ("ctypes.memset(word(id(dicts[250]) + 32), 0x25, 32)", "absent-page"),
     ("put(id(strs[250]) + 16, 1 << 40)", "corrupted"),
     ("put(id(strs[250]) + 32, 0xffffffff, 4)", ""),
+    // Found by the fuzzer: what so many places would take has no number.
+    ("put(id(sets[25]) + 32, (1 << 63) - 1)", "torn-object"),
     ("put(id(strs[250]) + 32, 0, 4)", ""),
     ("ctypes.memset(middle // pool * pool, 0x41, 48)", "broken-pool"),
     ("ctypes.memset(middle // pool * pool, 0, 48)", "broken-pool"),
@@ -175,6 +178,7 @@ put(id(lists[250]) + 16, 1 << 60); put(id(lists[100]) + 16, 1 << 30); put(id(lis
 put(id(big[0]) + 16, 1 << 40); put(id(big[2]) + 16, 1 << 30)
 put(id(dicts[250]) + 16, 1 << 60); put(id(dicts[100]) + 32, id(kept[2000])); ctypes.memset(word(id(dicts[50]) + 32), 0x25, 32)
 put(id(strs[250]) + 16, 1 << 40); put(id(strs[100]) + 32, 0xffffffff, 4)
+put(id(sets[25]) + 32, (1 << 63) - 1)
 put(id(others[25]) - 16, id(kept[100]) - 16)
 put(id(Third) + 344, 0x414141414140); put(id(Third) + 256, id(Third))
 put(second + next_thread, second)

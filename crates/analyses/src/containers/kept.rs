@@ -127,7 +127,7 @@ fn by_type(look: &Look<'_, '_>, all: &mut FxHashMap<u32, Candidate>) {
             continue;
         }
         let (pins, items) = match kind {
-            Kind::Views => match look.facts.lengths.get(node) {
+            Kind::Views => match look.told_length(node) {
                 Some(shown) => (node, shown),
                 None => continue,
             },

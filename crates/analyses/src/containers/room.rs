@@ -30,7 +30,7 @@ pub(super) fn count(look: &Look<'_, '_>, groups: &mut Groups) {
     for (node, capacity) in look.facts.capacities.iter() {
         let type_index = look.type_row(node);
         let which = of_type.get(type_index as usize).copied().unwrap_or(Which::Other);
-        let Some(length) = look.facts.lengths.get(node) else { continue };
+        let Some(length) = look.told_length(node) else { continue };
         let Some(site) = look.sites.of_node(node) else { continue };
         let footprint = look.footprint(node);
         if length == 0 {

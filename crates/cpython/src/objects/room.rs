@@ -6,7 +6,7 @@
 use memory::Memory;
 
 use super::deque::BLOCK_ITEMS;
-use super::{dict, Kind};
+use super::{dict, Kind, OWN_BOUND};
 use crate::heap::{Heap, Obj};
 use crate::types::TypeInfo;
 
@@ -39,7 +39,7 @@ impl Heap<'_> {
             }
             _ => return None,
         };
-        Some(Room { capacity, used })
+        (capacity <= OWN_BOUND).then_some(Room { capacity, used })
     }
 }
 
