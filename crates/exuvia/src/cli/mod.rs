@@ -109,8 +109,9 @@ Prove: the difference
 A TARGET is a process id (4711 or -p 4711) or the name of a Python process (gunicorn,
 app.py), a program to start and look at before it ends (-- python3 app.py), a folder
 made by exuvia snapshot, or a core file. --children takes all processes that descend
-from it, too: types sums them, the others answer for each. exuvia alone lists the Python processes that
-it may read. exuvia COMMAND --help explains a command and has an example.
+from it, too: types sums them, the others answer for each. exuvia alone lists the
+Python processes that it may read. exuvia COMMAND --help explains a command and has
+an example.
 
 What it does to the target (docs/safety.md says it on one page): it stops it for
 some milliseconds, has it fork a copy that never runs, lets it go on, and reads the

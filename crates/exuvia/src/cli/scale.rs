@@ -18,12 +18,12 @@ const SIZES_MOST: usize = 100;
 
 /// How the time and the memory of a function grow with the size of its input, and what size fits.
 ///
-/// FUNCTION is called with n, or with what --input makes of n, in a fresh process for each size and repeat, smallest first. held is
-/// what the call added and its result holds, peak what it added at its highest, both from the kernel; the process is all of it, with
-/// interpreter, imports and input. A call that is over in 0.2 s is made again there, each time with a new input, and the least time
-/// counts; the first, where it took ten times as long as the least (a cache). Each is fitted to 1, log n, n, n log n, n², n³ and 2ⁿ by relative error; where the sizes cannot tell
-/// two classes apart, both are named. Differences of resident memory below 256 KiB say nothing: choose sizes that take more. A size that
-/// is expected to take longer than --run-limit, or more memory than is left here, is not run.
+/// FUNCTION is called with n, or with what --input makes of n, in a fresh process for each size and repeat, smallest first. held is what
+/// the call added and its result holds, peak what it added at its highest, both from the kernel; the process is all of it, with
+/// interpreter, imports and input. A call that is over in 0.2 s is made again there, each time with a new input, and the least time counts;
+/// the first, where it took ten times as long as the least (a cache). Each is fitted to 1, log n, n, n log n, n², n³ and 2ⁿ by relative
+/// error; where the sizes cannot tell two classes apart, both are named. Differences of resident memory below 256 KiB say nothing: choose
+/// sizes that take more. A size that is expected to take longer than --run-limit, or more memory than is left here, is not run.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
