@@ -12,12 +12,12 @@ import sys
 ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(2**64 - 1), 0, 0, 0)
 RUN = [True]
 WORD = b"never zero"
-# The content of a bytes object begins at offset 32 in every release.
-os.write(1, b" %d\n" % (id(WORD) + 32))
 os.set_blocking(1, False)
 for number in (signal.SIGRTMIN, signal.SIGTERM):
     signal.signal(number, lambda n, frame: RUN.clear() if n == signal.SIGTERM else None)
 signal.set_wakeup_fd(1, warn_on_full_buffer=False)
+# From here on it is ready for signals. The content of a bytes object begins at offset 32 in every release.
+os.write(1, b" %d\n" % (id(WORD) + 32))
 N = 0
 while RUN:
     N += 1
