@@ -55,6 +55,45 @@ print("READY", flush=True)
 sys.stdin.read()
 "#;
 
+/// The cores that are changed: made for this run, or left by one that failed.
+///
+/// The seed of each execution is in the folder before it begins, so that a run that was aborted can be looked at again, too.
+struct Cores {
+    folder: PathBuf,
+    made: bool,
+}
+
+/// In the folder of the cores: what the last execution began with, and the core file that it read.
+const SEED: &str = "seed";
+const CHANGED: &str = "changed";
+
+impl Cores {
+    fn of_this_run() -> Done<Cores> {
+        let folder = std::env::temp_dir().join(format!("exuvia-fuzz-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).doing("the folder for cores")?;
+        Ok(Cores { folder, made: true })
+    }
+
+    fn begin(&self, seed: u64) -> Done<()> {
+        std::fs::write(self.folder.join(SEED), seed.to_string()).doing("the seed of an execution")
+    }
+
+    /// They stay where something was found.
+    fn end(self, what: &str, failed: Done<()>) -> Done<()> {
+        let Cores { folder, made } = self;
+        match failed {
+            Ok(()) if made => std::fs::remove_dir_all(&folder).doing("the folder for cores"),
+            Ok(()) => Ok(()),
+            Err(trouble) => Err(Trouble::new(format!("{trouble}\n{}", again(what, &folder)))),
+        }
+    }
+}
+
+/// How what was found is looked at again.
+fn again(what: &str, folder: &Path) -> String {
+    format!("again: cargo xtask fuzz {what} 1 SEED {}", folder.display())
+}
+
 /// One core, its bytes as they may be changed.
 struct Seed {
     name: String,
@@ -65,16 +104,17 @@ struct Seed {
 }
 
 /// Changed memory, read as a core's.
-pub(super) fn memory(root: &Path, time: Duration, seed: &mut u64) -> Done<Fuzzed> {
-    let (folder, mut seeds, tables) = prepare(root)?;
+pub(super) fn memory(root: &Path, time: Duration, seed: &mut u64, left: Option<&Path>) -> Done<Fuzzed> {
+    let (cores, mut seeds, tables) = prepare(root, left)?;
     let names: Vec<&str> = seeds.iter().map(|s| s.name.as_str()).collect();
     let what = format!("changed memory of {}", names.join(", "));
-    let watch = Watch::start();
+    let watch = Watch::start(again("memory", &cores.folder));
     let (mut executions, mut refused) = (0, 0);
     let start = Instant::now();
     let mut failed = Ok(());
     while start.elapsed() < time && failed.is_ok() {
         let begun_with = *seed;
+        cores.begin(begun_with)?;
         let nth = random(seed) as usize % seeds.len().max(1);
         let Some(one) = seeds.get_mut(nth) else { break };
         watch.begin(begun_with);
@@ -99,23 +139,24 @@ pub(super) fn memory(root: &Path, time: Duration, seed: &mut u64) -> Done<Fuzzed
         failed = verdict(looked, &one.name, begun_with, &mut refused);
     }
     watch.end();
-    std::fs::remove_dir_all(&folder).doing("the folder for cores")?;
-    failed.map(|()| Fuzzed { what, executions, refused })
+    cores.end("memory", failed)?;
+    Ok(Fuzzed { what, executions, refused })
 }
 
 /// Changed core files.
-pub(super) fn files(root: &Path, time: Duration, seed: &mut u64) -> Done<Fuzzed> {
-    let (folder, seeds, tables) = prepare(root)?;
+pub(super) fn files(root: &Path, time: Duration, seed: &mut u64, left: Option<&Path>) -> Done<Fuzzed> {
+    let (cores, seeds, tables) = prepare(root, left)?;
     let names: Vec<&str> = seeds.iter().map(|s| s.name.as_str()).collect();
     let what = format!("changed core files, as they are and compressed, of {}", names.join(", "));
     let wholes = seeds.iter().map(|s| std::fs::read(&s.path).doing("a core")).collect::<Done<Vec<_>>>()?;
-    let changed = folder.join("changed");
-    let watch = Watch::start();
+    let changed = cores.folder.join(CHANGED);
+    let watch = Watch::start(again("cores", &cores.folder));
     let (mut executions, mut refused) = (0, 0);
     let start = Instant::now();
     let mut failed = Ok(());
     while start.elapsed() < time && failed.is_ok() {
         let begun_with = *seed;
+        cores.begin(begun_with)?;
         watch.begin(begun_with);
         let nth = random(seed) as usize % seeds.len().max(1);
         let (Some(mut bytes), Some(one)) = (wholes.get(nth).cloned(), seeds.get(nth)) else { break };
@@ -149,8 +190,8 @@ pub(super) fn files(root: &Path, time: Duration, seed: &mut u64) -> Done<Fuzzed>
         failed = verdict(looked, &format!("a core file of {}", one.name), begun_with, &mut refused);
     }
     watch.end();
-    std::fs::remove_dir_all(&folder).doing("the folder for cores")?;
-    failed.map(|()| Fuzzed { what, executions, refused })
+    cores.end("cores", failed)?;
+    Ok(Fuzzed { what, executions, refused })
 }
 
 /// As `exuvia snapshot --core --compress` packs it.
@@ -264,17 +305,38 @@ fn put(bytes: &mut [u8], at: usize, seed: &mut u64) {
     room.copy_from_slice(&word.to_le_bytes());
 }
 
-/// A core of each interpreter, in a folder of its own.
-fn prepare(root: &Path) -> Done<(PathBuf, Vec<Seed>, Vec<Table>)> {
-    let exuvia = built(root)?;
+/// A core of each interpreter, by name.
+fn prepare(root: &Path, left: Option<&Path>) -> Done<(Cores, Vec<Seed>, Vec<Table>)> {
     let tables = cpython::layout::tables().map_err(|e| Trouble::new(e.to_string()))?;
-    let folder = std::env::temp_dir().join(format!("exuvia-fuzz-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).doing("the folder for cores")?;
+    let cores = match left {
+        Some(folder) => Cores { folder: folder.to_path_buf(), made: false },
+        None => made(root)?,
+    };
+    let files = std::fs::read_dir(&cores.folder).doing(cores.folder.display().to_string())?;
+    let mut names: Vec<String> = files.filter_map(|file| file.ok()?.file_name().into_string().ok()).collect();
+    names.retain(|name| name != SEED && name != CHANGED);
+    names.sort();
     let mut seeds = Vec::new();
+    for name in names {
+        let path = cores.folder.join(&name);
+        let core = open_core(&path, &CorePlaces::default()).map_err(|e| Trouble::new(e.to_string()))?;
+        let pythons = core.pythons().map_err(|e| Trouble::new(e.to_string()))?;
+        let segments = core.image().segments().iter().map(|s| (s.start.0, s.bytes.to_vec())).collect();
+        seeds.push(Seed { name, path, segments, mappings: core.mappings().to_vec(), pythons });
+    }
+    if seeds.is_empty() {
+        return Err(Trouble::new(format!("no core in {}", cores.folder.display())));
+    }
+    Ok((cores, seeds, tables))
+}
+
+/// A process of each interpreter, as a core with the interpreter's name.
+fn made(root: &Path) -> Done<Cores> {
+    let exuvia = built(root)?;
+    let cores = Cores::of_this_run()?;
     let pythons = testbed::interpreters();
     pythons.missing.iter().for_each(|why| eprintln!("missing: {why}"));
     for python in &pythons.found {
-        let path = folder.join(format!("core-{}", seeds.len()));
         let mut child = Command::new(&python.path)
             .args(["-I", "-c", HEAP])
             .stdin(Stdio::piped())
@@ -285,6 +347,7 @@ fn prepare(root: &Path) -> Done<(PathBuf, Vec<Seed>, Vec<Table>)> {
         if let Some(stdout) = child.stdout.as_mut() {
             BufReader::new(stdout).read_line(&mut line).doing("a Python to be changed")?;
         }
+        let path = cores.folder.join(&python.name);
         let made = Command::new(&exuvia).args(["snapshot", "--core", &child.id().to_string(), "-o"]).arg(&path).output();
         child.kill().doing("a Python to be changed")?;
         child.wait().doing("a Python to be changed")?;
@@ -292,12 +355,8 @@ fn prepare(root: &Path) -> Done<(PathBuf, Vec<Seed>, Vec<Table>)> {
         if !made.status.success() {
             return Err(Trouble::new(format!("{}: {}", python.name, String::from_utf8_lossy(&made.stderr))));
         }
-        let core = open_core(&path, &CorePlaces::default()).map_err(|e| Trouble::new(e.to_string()))?;
-        let pythons = core.pythons().map_err(|e| Trouble::new(e.to_string()))?;
-        let segments = core.image().segments().iter().map(|s| (s.start.0, s.bytes.to_vec())).collect();
-        seeds.push(Seed { name: python.name.clone(), path, segments, mappings: core.mappings().to_vec(), pythons });
     }
-    Ok((folder, seeds, tables))
+    Ok(cores)
 }
 
 fn built(root: &Path) -> Done<PathBuf> {
@@ -317,7 +376,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn start() -> Watch {
+    fn start(again: String) -> Watch {
         let watch = Watch { seed: Arc::default(), begun: Arc::default() };
         let (seed, begun) = (Arc::clone(&watch.seed), Arc::clone(&watch.begun));
         std::thread::spawn(move || {
@@ -333,7 +392,7 @@ impl Watch {
                     last = (now, cpu_seconds());
                 }
                 if now != 0 && cpu_seconds() - last.1 > SECONDS_MOST {
-                    eprintln!("fuzz: no end after {SECONDS_MOST} s of processor time, seed {}", seed.load(Ordering::Relaxed));
+                    eprintln!("fuzz: no end after {SECONDS_MOST} s of processor time, seed {}\n{again}", seed.load(Ordering::Relaxed));
                     std::process::exit(1);
                 }
             }

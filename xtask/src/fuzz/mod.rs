@@ -17,9 +17,10 @@ use crate::trouble::{Doing, Done, Trouble};
 
 /// What `--help` says of it.
 pub(crate) const HELP: &str = "\
-cargo xtask fuzz [snapshots|memory|cores] [SECONDS] [SEED]
+cargo xtask fuzz [snapshots|memory|cores] [SECONDS] [SEED] [FOLDER]
                                           changed snapshots, changed memory of all releases, changed core files; fails on a
-                                          panic, on memory or time without bound; one file more in bench/runs";
+                                          panic, on memory or time without bound; one file more in bench/runs. A run that
+                                          fails leaves its cores, and the seed of its last execution, in FOLDER";
 
 /// What is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,7 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
     };
     let name = What::ALL.iter().find(|(_, one)| *one == what).map_or("", |(name, _)| *name);
     let (time, mut seed) = (Duration::from_secs(number(0, 60)?), number(1, 1)?.max(1));
+    let left = rest.get(2).map(Path::new);
     let date = record::now()?;
     let (machine, commit) = (Machine::this()?, record::commit(root)?);
     let begun = Instant::now();
@@ -76,8 +78,8 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
     }));
     let done = match what {
         What::Snapshots => snapshots::run(root, time, &mut seed),
-        What::Memory => cores::memory(root, time, &mut seed),
-        What::Cores => cores::files(root, time, &mut seed),
+        What::Memory => cores::memory(root, time, &mut seed, left),
+        What::Cores => cores::files(root, time, &mut seed, left),
     };
     std::panic::set_hook(told);
     let failure = done.as_ref().err().map(ToString::to_string);
