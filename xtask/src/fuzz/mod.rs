@@ -19,8 +19,9 @@ use crate::trouble::{Doing, Done, Trouble};
 pub(crate) const HELP: &str = "\
 cargo xtask fuzz [snapshots|memory|cores] [SECONDS] [SEED] [FOLDER]
                                           changed snapshots, changed memory of all releases, changed core files; fails on a
-                                          panic, on memory or time without bound; one file more in bench/runs. A run that
-                                          fails leaves its cores, and the seed of its last execution, in FOLDER";
+                                          panic, on memory or time without bound; one file more in bench/runs. A run of
+                                          memory or cores that fails leaves its cores in a folder, and beside them the seed of its
+                                          last execution: with both, that one is made again";
 
 /// What is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
