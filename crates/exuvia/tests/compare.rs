@@ -229,7 +229,9 @@ fn under_nohup_a_hangup_ends_nothing() {
     let output = child.wait_with_output().unwrap();
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     assert!(answer["ended"].is_null() && answer["variants"][1]["runs"].as_array().unwrap().len() == 8, "{answer:#}");
-    assert_eq!(answer["variants"][0]["proof"], "1 collection", "{answer:#}");
+    // The records were found. Of 300 starts of 3.12 the collector came once by itself in 16: what a start leaves is near its threshold.
+    let proof = answer["variants"][0]["proof"].as_str().unwrap();
+    assert!(["1 collection", "2 collections"].contains(&proof), "{answer:#}");
     assert_eq!(left(&scratch.path().join("here")), 0);
 }
 
@@ -423,11 +425,11 @@ fn a_function_in_a_process_of_its_own_leaves_no_memory_behind() {
         (&["--isolate", "work:local", "--input", "1"][..], 3, "what the function returns cannot be pickled"),
         (&["--isolate", "work:dies", "--input", "1"], 3, "signal 6 ended it"),
         (&["--isolate", "work:build"], 3, "the function fails"),
-        (&["--isolate", "work:build", "--input", "1 +"], 3, "--input cannot be evaluated"),
-        (&["--isolate", "work:nope"], 3, "there is no such function"),
-        (&["--isolate", "nowork:build"], 3, "the module cannot be imported"),
-        (&["--isolate", "./stat.py:build"], 3, "a module of its name comes before it"),
-        (&["--isolate", "./my.work.py:build"], 3, "my.work is no name that can be imported"),
+        (&["--isolate", "work:build", "--input", "1 +"], 2, "--input cannot be evaluated"),
+        (&["--isolate", "work:nope"], 2, "work has no nope"),
+        (&["--isolate", "nowork:build"], 2, "cannot import nowork"),
+        (&["--isolate", "./stat.py:build"], 2, "a module of its name comes before it"),
+        (&["--isolate", "./my.work.py:build"], 2, "my.work is no name that can be imported"),
         (&["--isolate", "work"], 2, "names no function"),
         (&["--isolate", "nowhere.py:build"], 2, "there is no such file"),
         (&["--isolate", "work:build", "--", "python3"], 2, "beside --isolate"),

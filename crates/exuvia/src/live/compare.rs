@@ -9,7 +9,6 @@ mod isolate;
 mod plan;
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use report::compare::Comparison;
@@ -44,8 +43,8 @@ struct Trial {
     allocators: Option<Allocators>,
     /// What it is, where that is known before it runs.
     known: Option<String>,
-    /// Where the function that is called apart has its figures written.
-    answer: Option<PathBuf>,
+    /// The function, where it is one that is called.
+    called: Option<isolate::Called>,
     /// Of each figure.
     runs: Vec<Vec<Option<f64>>>,
     proof: Option<Result<String, String>>,
@@ -160,7 +159,7 @@ fn words(round: usize, repeat: usize, name: &str, spent: Duration, done: u32, le
 /// One run of one variant.
 fn one(trials: &Trials, witness: &mut Witness, variant: &mut Trial, dimension: Dimension, is_first: bool) -> Result<(), Trouble> {
     let mut seen = Seen::default();
-    isolate::forget(variant.answer.as_deref());
+    isolate::forget(variant.called.as_ref());
     let ran = trials.run(&variant.program, &variant.way, |process| {
         if variant.allocators.is_some() {
             seen = witness.look(process);
@@ -188,11 +187,11 @@ fn one(trials: &Trials, witness: &mut Witness, variant: &mut Trial, dimension: D
         variant.fails(failure(&run));
         return Ok(());
     }
-    let values = match &variant.answer {
+    let values = match &variant.called {
         None => figures::of(&run),
-        Some(answer) => match isolate::read(answer) {
+        Some(called) => match isolate::read(called) {
             Ok(values) => values,
-            Err(refused) if is_first => return Err(isolate::refused(&refused, &variant.program)),
+            Err(refused) if is_first => return Err(isolate::refused(&refused, called, &variant.program)),
             Err(refused) => {
                 variant.fails(refused.to_string());
                 return Ok(());

@@ -1,8 +1,8 @@
 //! A function that is called in the process itself and in one of its own.
 //!
-//! Holds: [`plan`], [`read`], [`refused`], [`note`]. Never does: call it (`trial::Call` has a fresh interpreter do so).
+//! Holds: [`Called`], [`plan`], [`read`], [`refused`], [`note`]. Never does: call it (`trial::Call` has a fresh interpreter do so).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use memory::Bytes;
 use report::compare::{Figure, Variant};
@@ -11,6 +11,14 @@ use trial::{Call, CallCost, CallWay, Program, Refused, RefusedKind};
 use super::Trial;
 use crate::cli::{Compare, StartBy, INSIDE};
 use crate::trouble::Trouble;
+
+/// What is called, and where the call writes down what it cost.
+#[derive(Debug)]
+pub(super) struct Called {
+    place: String,
+    name: String,
+    answer: PathBuf,
+}
 
 /// Has the variant call the function: inside, or apart.
 pub(super) fn plan(args: &Compare, trial: &mut Trial, folder: &Path) -> Result<(), Trouble> {
@@ -21,15 +29,15 @@ pub(super) fn plan(args: &Compare, trial: &mut Trial, folder: &Path) -> Result<(
         StartBy::Spawn => CallWay::Spawn,
         StartBy::Fork => CallWay::Fork,
     };
-    let (mut file, mut module) = (None, Some(function.place));
+    let (mut file, mut module) = (None, Some(function.place.clone()));
     if function.is_file {
         let path = std::path::absolute(module.take().unwrap_or_default()).map_err(own)?;
         file = Some(path.to_string_lossy().into_owned());
     }
-    let call = Call { file, module, name: function.name, input: args.input.clone(), way };
+    let call = Call { file, module, name: function.name.clone(), input: args.input.clone(), way };
     let (program, answer) = call.program(args.python.clone(), folder).map_err(own)?;
     trial.program = program;
-    trial.answer = Some(answer);
+    trial.called = Some(Called { place: function.place, name: function.name, answer });
     trial.way.untouched = true;
     trial.known = match way {
         CallWay::Inside => None,
@@ -40,16 +48,16 @@ pub(super) fn plan(args: &Compare, trial: &mut Trial, folder: &Path) -> Result<(
 }
 
 /// What an earlier run wrote down is none of the next one's.
-pub(super) fn forget(answer: Option<&Path>) {
-    if let Some(answer) = answer {
+pub(super) fn forget(called: Option<&Called>) {
+    if let Some(called) = called {
         // It may never have been written.
-        let _ = std::fs::remove_file(answer);
+        let _ = std::fs::remove_file(&called.answer);
     }
 }
 
 /// The figures that a run wrote down, as [`super::figures::OF_CALLS`] has them.
-pub(super) fn read(answer: &Path) -> Result<Vec<Option<f64>>, Refused> {
-    let cost = CallCost::read(answer)?;
+pub(super) fn read(called: &Called) -> Result<Vec<Option<f64>>, Refused> {
+    let cost = CallCost::read(&called.answer)?;
     let bytes = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64);
     Ok(vec![
         bytes(cost.peak_rss_bytes),
@@ -64,21 +72,34 @@ pub(super) fn read(answer: &Path) -> Result<Vec<Option<f64>>, Refused> {
     ])
 }
 
-/// What cannot be called, or not apart, as an error.
-pub(super) fn refused(refused: &Refused, program: &Program) -> Trouble {
+/// What cannot be called, or not apart, as an error: of what was asked for, or of what became of it.
+pub(super) fn refused(refused: &Refused, called: &Called, program: &Program) -> Trouble {
+    let (Called { place, name, .. }, words) = (called, refused.words.clone());
     let python = program.argv.first().map(|word| report::text::shell_quoted(&word.to_string_lossy())).unwrap_or_default();
-    let advice = match refused.kind {
-        RefusedKind::Import => format!("cd to where {python} finds it, or --python ./venv/bin/python3"),
-        RefusedKind::File => "mv it to a name of letters, digits and _ that no other module has".into(),
-        RefusedKind::Name | RefusedKind::Callable => "exuvia compare --isolate module:function, with a function of the module's".into(),
-        RefusedKind::Input => "--input '[1, 2]', or an expression with names of the module".into(),
-        RefusedKind::Argument => "a function on the module's level, and an argument of plain data; or --start fork".into(),
-        RefusedKind::Result => "have it return plain data: a process of its own sends its result through a pipe".into(),
-        RefusedKind::Raised => "--input EXPRESSION, if it needs an argument".into(),
-        RefusedKind::Ended => "exuvia compare --isolate … --start fork, or a look at what ends it".into(),
-        RefusedKind::Nothing => format!("{python} -c 'import sys; print(sys.version)' (CPython 3.8 or newer)"),
-    };
-    Trouble::target(refused.what(), refused.words.clone(), advice)
+    let became = |advice: String| Trouble::target(refused.what(), words.clone(), advice);
+    match refused.kind {
+        RefusedKind::Import => {
+            let advice = format!("cd to where {python} finds it, or --python ./venv/bin/python3");
+            Trouble::usage(format!("cannot import {place}"), words, advice)
+        }
+        RefusedKind::File => {
+            Trouble::usage(format!("cannot import {place}"), words, "mv it to a name of letters, digits and _ that no other module has")
+        }
+        RefusedKind::Name => {
+            let advice = "exuvia compare --isolate module:function, with a function of the module's";
+            Trouble::usage(format!("{place} has no {name}"), words, advice)
+        }
+        RefusedKind::Callable => {
+            let advice = "exuvia compare --isolate module:function, with a function of the module's";
+            Trouble::usage(format!("{name} of {place} is no function"), words, advice)
+        }
+        RefusedKind::Input => Trouble::usage(refused.what(), words, "--input '[1, 2]', or an expression with names of the module"),
+        RefusedKind::Argument => became("a function on the module's level, and an argument of plain data; or --start fork".into()),
+        RefusedKind::Result => became("have it return plain data: a process of its own sends its result through a pipe".into()),
+        RefusedKind::Raised => became("--input EXPRESSION, if it needs an argument".into()),
+        RefusedKind::Ended => became("exuvia compare --isolate … --start fork, or a look at what ends it".into()),
+        RefusedKind::Nothing => became(format!("{python} -c 'import sys; print(sys.version)' (CPython 3.8 or newer)")),
+    }
 }
 
 /// What the transfer cost.

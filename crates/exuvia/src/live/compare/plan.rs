@@ -41,8 +41,8 @@ impl<'a> Plan<'a> {
         let args = self.args;
         let program = Program { argv: args.program.clone(), ..Program::default() };
         let way = Way { limit: args.run_limit, ..Way::default() };
-        let (allocators, known, answer, runs, proof) = (None, None, None, Vec::new(), None);
-        let mut trial = Trial { name: name.into(), program, way, allocators, known, answer, runs, proof, failed: None, failures: 0 };
+        let (allocators, known, called, runs, proof) = (None, None, None, Vec::new(), None);
+        let mut trial = Trial { name: name.into(), program, way, allocators, known, called, runs, proof, failed: None, failures: 0 };
         match self.dimension {
             Dimension::Allocators => {
                 let cannot = |e: AllocatorError| {
