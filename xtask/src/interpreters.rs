@@ -1,8 +1,8 @@
 //! `cargo xtask interpreters`: interpreters that the tests want and no package of this machine's release installs.
 //!
 //! Holds: Debian's newer Pythons, unpacked with the libraries that they need and what programs with them inside are made of, and started
-//! through their own loader; and the one build there is, CPython without the GIL, from Debian's source package (it has no package of it). Never: installs anything; all of it
-//! stands below the build's own folder. Sources: ld.so(8).
+//! through their own loader; and the one build there is, CPython without the GIL, from Debian's source package (it has no package of it).
+//! Never: installs anything; all of it stands below the build's own folder. Sources: ld.so(8).
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

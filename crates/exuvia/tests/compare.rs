@@ -214,7 +214,15 @@ fn under_nohup_a_hangup_ends_nothing() {
     std::fs::create_dir(scratch.path().join("here")).unwrap();
     let program = noting(
         &scratch,
-        "import gc, os, time\nos.chdir('/')\ngc.collect()\nwhile runs == 2 and not os.path.exists(log + '.go'): time.sleep(0.01)",
+        // Stdout is flushed when the interpreter is torn down, before it collects.
+        "import gc, os, time
+class Slow:
+    closed = False
+    def flush(self): time.sleep(0.02)
+sys.stdout = Slow()
+os.chdir('/')
+gc.collect()
+while runs == 2 and not os.path.exists(log + '.go'): time.sleep(0.01)",
     );
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' HUP; exec \"$@\"", "sh", exuvia().get_program().to_str().unwrap()]);
@@ -229,9 +237,8 @@ fn under_nohup_a_hangup_ends_nothing() {
     let output = child.wait_with_output().unwrap();
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     assert!(answer["ended"].is_null() && answer["variants"][1]["runs"].as_array().unwrap().len() == 8, "{answer:#}");
-    // The records were found. Of 300 starts of 3.12 the collector came once by itself in 16: what a start leaves is near its threshold.
-    let proof = answer["variants"][0]["proof"].as_str().unwrap();
-    assert!(["1 collection", "2 collections"].contains(&proof), "{answer:#}");
+    // The one that was asked for: what a slow end of the interpreter collects is not the program's.
+    assert_eq!(answer["variants"][0]["proof"], "1 collection", "{answer:#}");
     assert_eq!(left(&scratch.path().join("here")), 0);
 }
 

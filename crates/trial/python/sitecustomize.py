@@ -91,6 +91,9 @@ def _begin():
 
     def end():
         write()
+        # What an interpreter collects while it is torn down is not counted: only a slow one would come to write it down.
+        if told in gc.callbacks:
+            gc.callbacks.remove(told)
         if astray:
             try:
                 look_for_strays()

@@ -47,7 +47,7 @@ impl fmt::Display for Setting {
 pub struct Collector {
     /// Python processes that wrote it down.
     pub processes: u32,
-    /// Collections of any generation.
+    /// Collections of any generation, until the program's end: not those of an interpreter that is torn down.
     pub collections: u64,
     /// Full ones of these.
     pub full: u64,

@@ -69,6 +69,9 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Done<()> {
     let name = What::ALL.iter().find(|(_, one)| *one == what).map_or("", |(name, _)| *name);
     let (time, mut seed) = (Duration::from_secs(number(0, 60)?), number(1, 1)?.max(1));
     let left = rest.get(2).map(Path::new);
+    if what == What::Snapshots && left.is_some() {
+        return Err(Trouble::new(format!("changed snapshots are made of no cores\n\n{HELP}")));
+    }
     let date = record::now()?;
     let (machine, commit) = (Machine::this()?, record::commit(root)?);
     let begun = Instant::now();

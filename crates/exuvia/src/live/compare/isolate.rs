@@ -76,29 +76,24 @@ pub(super) fn read(called: &Called) -> Result<Vec<Option<f64>>, Refused> {
 pub(super) fn refused(refused: &Refused, called: &Called, program: &Program) -> Trouble {
     let (Called { place, name, .. }, words) = (called, refused.words.clone());
     let python = program.argv.first().map(|word| report::text::shell_quoted(&word.to_string_lossy())).unwrap_or_default();
-    let became = |advice: String| Trouble::target(refused.what(), words.clone(), advice);
+    let advice = match refused.kind {
+        RefusedKind::Import => format!("cd to where {python} finds it, or --python ./venv/bin/python3"),
+        RefusedKind::File => "mv it to a name of letters, digits and _ that no other module has".into(),
+        RefusedKind::Name | RefusedKind::Callable => "exuvia compare --isolate module:function, with a function of the module's".into(),
+        RefusedKind::Input => "--input '[1, 2]', or an expression with names of the module".into(),
+        RefusedKind::Argument => "a function on the module's level, and an argument of plain data; or --start fork".into(),
+        RefusedKind::Result => "have it return plain data: a process of its own sends its result through a pipe".into(),
+        RefusedKind::Raised => "--input EXPRESSION, if it needs an argument".into(),
+        RefusedKind::Ended => "exuvia compare --isolate … --start fork, or a look at what ends it".into(),
+        RefusedKind::Nothing => format!("{python} -c 'import sys; print(sys.version)' (CPython 3.8 or newer)"),
+    };
     match refused.kind {
-        RefusedKind::Import => {
-            let advice = format!("cd to where {python} finds it, or --python ./venv/bin/python3");
-            Trouble::usage(format!("cannot import {place}"), words, advice)
-        }
-        RefusedKind::File => {
-            Trouble::usage(format!("cannot import {place}"), words, "mv it to a name of letters, digits and _ that no other module has")
-        }
-        RefusedKind::Name => {
-            let advice = "exuvia compare --isolate module:function, with a function of the module's";
-            Trouble::usage(format!("{place} has no {name}"), words, advice)
-        }
-        RefusedKind::Callable => {
-            let advice = "exuvia compare --isolate module:function, with a function of the module's";
-            Trouble::usage(format!("{name} of {place} is no function"), words, advice)
-        }
-        RefusedKind::Input => Trouble::usage(refused.what(), words, "--input '[1, 2]', or an expression with names of the module"),
-        RefusedKind::Argument => became("a function on the module's level, and an argument of plain data; or --start fork".into()),
-        RefusedKind::Result => became("have it return plain data: a process of its own sends its result through a pipe".into()),
-        RefusedKind::Raised => became("--input EXPRESSION, if it needs an argument".into()),
-        RefusedKind::Ended => became("exuvia compare --isolate … --start fork, or a look at what ends it".into()),
-        RefusedKind::Nothing => became(format!("{python} -c 'import sys; print(sys.version)' (CPython 3.8 or newer)")),
+        RefusedKind::Import | RefusedKind::File => Trouble::usage(format!("cannot import {place}"), words, advice),
+        RefusedKind::Name => Trouble::usage(format!("{place} has no {name}"), words, advice),
+        RefusedKind::Callable => Trouble::usage(format!("{name} of {place} is no function"), words, advice),
+        RefusedKind::Input => Trouble::usage(refused.what(), words, advice),
+        // What became of the call.
+        _ => Trouble::target(refused.what(), words, advice),
     }
 }
 
